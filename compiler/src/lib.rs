@@ -1,0 +1,14 @@
+//! Verifies eBPF programs as strictly as Linux and compiles them to native code with Cranelift.
+//!
+//! ```text
+//! object bytes -> elf, btf -> program -> verify -> ir -> opt -> lower -> clif -> backend
+//!                                          |                                       |
+//!                                    Facts or diagnostics              JIT code or object file
+//! ```
+//!
+//! Bytes in, native code out: no files, no clock, no environment and no global state.
+
+pub mod diag;
+pub mod isa;
+pub mod program;
+pub mod verify;

@@ -1,0 +1,202 @@
+//! The verifier's input: linked programs, their maps and where they came from.
+//!
+//! A [`Program`] stands alone: its main function comes first, then every subprogram that it
+//! reaches, as libbpf appends them. Jumps and calls are relative within [`Program::insns`], maps
+//! are [`crate::isa::Imm64::MapIdx`] into [`Program::maps`]. Nothing here was verified.
+
+use std::sync::Arc;
+
+use brolga_abi::{MapKind, ProgramKind};
+
+use crate::isa::{Insn, InsnIdx};
+
+/// Index of a map in [`Object::maps`] and [`Program::maps`] (the same table).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapId(pub u32);
+
+impl MapId {
+    /// As an index into a slice.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Index of a subprogram in [`Program::subprogs`]. 0 is the main function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubprogId(pub u32);
+
+impl SubprogId {
+    /// The main function.
+    pub const MAIN: Self = Self(0);
+
+    /// As an index into a slice.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A map as the object defines it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapDef {
+    /// Name: the symbol's, or the section's for global data (`.rodata`).
+    pub name: String,
+    /// Kind.
+    pub kind: MapKind,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Most elements at a time.
+    pub max_entries: u32,
+    /// `BPF_F_*`.
+    pub flags: u32,
+    /// What the map holds where it is global data.
+    pub global: Option<GlobalData>,
+    /// `prog_array`: entries that the source initialises, as (index, program name).
+    pub initial_programs: Vec<(u32, String)>,
+}
+
+/// Global data: an array map of one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalData {
+    /// The value's initial bytes; as long as the value.
+    pub initial: Arc<[u8]>,
+    /// Whether it is frozen and read-only (`.rodata`): loads from it are constants.
+    pub readonly: bool,
+    /// Variables by name, sorted by offset, as symbols and BTF tell.
+    pub variables: Vec<Variable>,
+}
+
+/// A variable in global data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Name.
+    pub name: String,
+    /// Byte offset in the section.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+}
+
+/// A function of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subprog {
+    /// Name; `main` has the program's.
+    pub name: String,
+    /// First instruction. The function ends where the next one starts.
+    pub start: InsnIdx,
+    /// Whether it has global linkage: Linux verifies such functions apart from their callers.
+    pub global: bool,
+}
+
+/// Where an instruction came from in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLine {
+    /// First instruction to which it applies, up to the next line's.
+    pub insn: InsnIdx,
+    /// File as the compiler named it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1; 0 where unknown.
+    pub column: u32,
+    /// The line's text; empty where the object does not hold it.
+    pub text: Arc<str>,
+}
+
+/// One program: what is verified, compiled and run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Name of the function.
+    pub name: String,
+    /// ELF section; empty for programs that did not come from an object.
+    pub section: String,
+    /// Kind.
+    pub kind: ProgramKind,
+    /// All instructions: the main function, then subprograms.
+    pub insns: Vec<Insn>,
+    /// Functions by start; the first starts at 0. Programs that did not come from an object may
+    /// list only the main function: [`Program::from_insns`] finds the others by their calls.
+    pub subprogs: Vec<Subprog>,
+    /// The object's maps.
+    pub maps: Arc<[MapDef]>,
+    /// Source lines, sorted by instruction; may be empty.
+    pub lines: Vec<SourceLine>,
+    /// Whether the object's licence is GPL-compatible.
+    pub gpl_compatible: bool,
+    /// `raw_memory` programs: bytes of the buffer that `r1` points to.
+    pub raw_memory_len: u32,
+}
+
+/// A loaded object file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The licence, as its section `license` says; empty where there is none.
+    pub license: String,
+    /// All maps, in the order of their ids.
+    pub maps: Arc<[MapDef]>,
+    /// All programs in the order of sections and of addresses.
+    pub programs: Vec<Program>,
+}
+
+impl Program {
+    /// A program of bare instructions. Subprograms are found by the calls to them.
+    #[must_use]
+    pub fn from_insns(name: &str, kind: ProgramKind, insns: Vec<Insn>, maps: Arc<[MapDef]>) -> Self {
+        use crate::isa::{CallTarget, Imm64};
+        let mut starts = vec![InsnIdx(0)];
+        for (at, insn) in (0u32..).map(InsnIdx).zip(&insns) {
+            let target = match insn {
+                Insn::Call(CallTarget::Subprog(off)) => at.jump(*off),
+                Insn::LoadImm64 { imm: Imm64::Func(off), .. } => at.jump(*off),
+                _ => None,
+            };
+            starts.extend(target.filter(|t| t.index() < insns.len()));
+        }
+        starts.sort_unstable();
+        starts.dedup();
+        let subprogs = (0..)
+            .zip(starts)
+            .map(|(i, start)| Subprog {
+                name: if i == 0 { name.to_owned() } else { format!("subprog_{i}") },
+                start,
+                global: false,
+            })
+            .collect();
+        Self {
+            name: name.to_owned(),
+            section: String::new(),
+            kind,
+            insns,
+            subprogs,
+            maps,
+            lines: Vec::new(),
+            gpl_compatible: true,
+            raw_memory_len: 0,
+        }
+    }
+
+    /// The function that holds an instruction.
+    #[must_use]
+    pub fn subprog_of(&self, at: InsnIdx) -> SubprogId {
+        let after = self.subprogs.partition_point(|s| s.start <= at);
+        SubprogId(u32::try_from(after.saturating_sub(1)).expect("fewer subprograms than instructions"))
+    }
+
+    /// Instructions of a function: from its start up to the next function's.
+    #[must_use]
+    pub fn subprog_range(&self, id: SubprogId) -> std::ops::Range<usize> {
+        let start = self.subprogs[id.index()].start.index();
+        let end = self.subprogs.get(id.index() + 1).map_or(self.insns.len(), |s| s.start.index());
+        start..end
+    }
+
+    /// The source line of an instruction, where known.
+    #[must_use]
+    pub fn line_of(&self, at: InsnIdx) -> Option<&SourceLine> {
+        let after = self.lines.partition_point(|l| l.insn <= at);
+        self.lines.get(after.checked_sub(1)?)
+    }
+}
