@@ -8,7 +8,10 @@
 //!
 //! Bytes in, native code out: no files, no clock, no environment and no global state.
 
+pub mod backend;
 pub mod diag;
 pub mod isa;
+pub mod options;
+pub mod pipeline;
 pub mod program;
 pub mod verify;

@@ -4,9 +4,11 @@
 //! rendered elsewhere ([`render`]); nothing here prints.
 
 pub mod codes;
+mod compile;
 pub mod render;
 
 pub use codes::Code;
+pub use compile::CompileError;
 
 use crate::isa::InsnIdx;
 

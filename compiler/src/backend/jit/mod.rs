@@ -1,0 +1,5 @@
+//! Code in this process's memory.
+
+mod memory;
+
+pub use memory::JitCode;
