@@ -9,6 +9,7 @@
 //! Bytes in, native code out: no files, no clock, no environment and no global state.
 
 pub mod backend;
+pub mod btf;
 pub mod diag;
 pub mod isa;
 pub mod options;

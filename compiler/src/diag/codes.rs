@@ -11,6 +11,11 @@ use super::Severity;
 pub enum Code {
     NullMapValue,
     UnsupportedFeature,
+    UnsupportedProgramKind,
+    UnsupportedMapKind,
+    UnsupportedRelocation,
+    InvalidInstruction,
+    UnresolvedCall,
 }
 
 /// One row of the diagnostics table.
@@ -44,6 +49,48 @@ pub const CODES: &[CodeInfo] = &[
         severity: Severity::Unsupported,
         explain: "Linux may accept this program; Brolga cannot judge or run what it uses yet, and says which.",
         example: "",
+    },
+    CodeInfo {
+        code: Code::UnsupportedProgramKind,
+        name: "unsupported-program-kind",
+        severity: Severity::Unsupported,
+        explain: "The program's section name stands for a kind of program that Brolga does not support yet, or for \
+                  none. Where the name says nothing, `--kind` gives the kind.",
+        example: "SEC(\"my_section\")          // none of libbpf's names: give `--kind xdp`\n\
+                  int prog(struct xdp_md *ctx)",
+    },
+    CodeInfo {
+        code: Code::UnsupportedMapKind,
+        name: "unsupported-map-kind",
+        severity: Severity::Unsupported,
+        explain: "The program refers to a map of a kind that Brolga cannot make yet. Other programs of the object \
+                  are not concerned.",
+        example: "",
+    },
+    CodeInfo {
+        code: Code::UnsupportedRelocation,
+        name: "unsupported-relocation",
+        severity: Severity::Unsupported,
+        explain: "The program needs a value that Brolga cannot fill in yet: a CO-RE relocation, an external kernel \
+                  symbol or function, a configuration value, or an address inside global data.",
+        example: "",
+    },
+    CodeInfo {
+        code: Code::InvalidInstruction,
+        name: "invalid-instruction",
+        severity: Severity::Reject,
+        explain: "Eight bytes of the program are no instruction: an unknown opcode, a reserved field that is not \
+                  zero, a register above r10, or half of a 16-byte instruction.",
+        example: "",
+    },
+    CodeInfo {
+        code: Code::UnresolvedCall,
+        name: "unresolved-call",
+        severity: Severity::Reject,
+        explain: "The program calls, or takes the address of, a function that the object does not define where it \
+                  may be called: subprograms are in `.text` or in the program's own section.",
+        example: "int other(void);                 // declared, defined nowhere\n\
+                  SEC(\"xdp\") int prog(struct xdp_md *ctx) { return other(); }",
     },
 ];
 

@@ -3,12 +3,26 @@
 //! A [`Program`] stands alone: its main function comes first, then every subprogram that it
 //! reaches, as libbpf appends them. Jumps and calls are relative within [`Program::insns`], maps
 //! are [`crate::isa::Imm64::MapIdx`] into [`Program::maps`]. Nothing here was verified.
+//!
+//! What Brolga does not support in one program or one map does not keep the others of the object
+//! from running: a map may be of a kind that cannot be made ([`MapType::Unsupported`]), and a
+//! program may carry findings of its own ([`Program::findings`]), which the verifier reports.
+
+mod error;
+mod load;
 
 use std::sync::Arc;
 
+use brolga_abi::maps::LINUX_MAP_TYPE_NAMES;
 use brolga_abi::{MapKind, ProgramKind};
 
+pub use crate::btf::ByteOrder;
+use crate::btf::{Btf, TypeId};
+use crate::diag::Diagnostic;
 use crate::isa::{Insn, InsnIdx};
+
+pub use error::{Fault, LoadError, Place, Problem};
+pub use load::{LoadOptions, load};
 
 /// Index of a map in [`Object::maps`] and [`Program::maps`] (the same table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,13 +51,64 @@ impl SubprogId {
     }
 }
 
+/// What kind of map a definition asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MapType {
+    /// A kind of the table.
+    Known(MapKind),
+    /// A number of `enum bpf_map_type` that Brolga cannot make. Programs that refer to such a map
+    /// carry a finding and are refused; an instance leaves the map out.
+    Unsupported(u32),
+}
+
+impl MapType {
+    /// The type with a number of `enum bpf_map_type`.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        MapKind::from_number(number).map_or(Self::Unsupported(number), Self::Known)
+    }
+
+    /// The number in `enum bpf_map_type`.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Known(kind) => kind.info().number,
+            Self::Unsupported(number) => number,
+        }
+    }
+
+    /// The kind, if Brolga can make it.
+    #[must_use]
+    pub fn known(self) -> Option<MapKind> {
+        match self {
+            Self::Known(kind) => Some(kind),
+            Self::Unsupported(_) => None,
+        }
+    }
+}
+
+impl From<MapKind> for MapType {
+    fn from(kind: MapKind) -> Self {
+        Self::Known(kind)
+    }
+}
+
+impl std::fmt::Display for MapType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match LINUX_MAP_TYPE_NAMES.get(self.number() as usize) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "map type {}", self.number()),
+        }
+    }
+}
+
 /// A map as the object defines it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapDef {
     /// Name: the symbol's, or the section's for global data (`.rodata`).
     pub name: String,
     /// Kind.
-    pub kind: MapKind,
+    pub kind: MapType,
     /// Bytes of a key.
     pub key_size: u32,
     /// Bytes of a value.
@@ -56,6 +121,38 @@ pub struct MapDef {
     pub global: Option<GlobalData>,
     /// `prog_array`: entries that the source initialises, as (index, program name).
     pub initial_programs: Vec<(u32, String)>,
+    /// `LIBBPF_PIN_BY_NAME`: the map is meant to be shared under its name. Recorded only.
+    pub pinned: bool,
+    /// Type of a key in the object's BTF, where the definition names it.
+    pub key_type: Option<TypeId>,
+    /// Type of a value in the object's BTF, where the definition names it.
+    pub value_type: Option<TypeId>,
+}
+
+impl MapDef {
+    /// A map without flags, types or initial content.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        kind: impl Into<MapType>,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: kind.into(),
+            key_size,
+            value_size,
+            max_entries,
+            flags: 0,
+            global: None,
+            initial_programs: Vec::new(),
+            pinned: false,
+            key_type: None,
+            value_type: None,
+        }
+    }
 }
 
 /// Global data: an array map of one value.
@@ -78,6 +175,8 @@ pub struct Variable {
     pub offset: u32,
     /// Bytes.
     pub size: u32,
+    /// Type in the object's BTF, where it says.
+    pub ty: Option<TypeId>,
 }
 
 /// A function of a program.
@@ -111,10 +210,13 @@ pub struct SourceLine {
 pub struct Program {
     /// Name of the function.
     pub name: String,
-    /// ELF section; empty for programs that did not come from an object.
+    /// ELF section, without the `?` that keeps libbpf from loading a program by default; empty for
+    /// programs that did not come from an object.
     pub section: String,
-    /// Kind.
-    pub kind: ProgramKind,
+    /// Whether libbpf loads it by default: its section does not begin with `?`.
+    pub autoload: bool,
+    /// Kind. `None` where the section's name does not say it; such a program has a finding.
+    pub kind: Option<ProgramKind>,
     /// All instructions: the main function, then subprograms.
     pub insns: Vec<Insn>,
     /// Functions by start; the first starts at 0. Programs that did not come from an object may
@@ -128,6 +230,12 @@ pub struct Program {
     pub gpl_compatible: bool,
     /// `raw_memory` programs: bytes of the buffer that `r1` points to.
     pub raw_memory_len: u32,
+    /// What loading found that keeps the program from being verified: something unsupported, or
+    /// bytes that are no instructions. The verifier refuses the program with exactly these.
+    ///
+    /// Where it is empty, [`Program::kind`] is known and so is the kind of every map that an
+    /// instruction refers to.
+    pub findings: Vec<Diagnostic>,
 }
 
 /// A loaded object file.
@@ -139,6 +247,10 @@ pub struct Object {
     pub maps: Arc<[MapDef]>,
     /// All programs in the order of sections and of addresses.
     pub programs: Vec<Program>,
+    /// Byte order of the target for which the object was compiled.
+    pub byte_order: ByteOrder,
+    /// The object's own types, where it has any.
+    pub btf: Option<Arc<Btf>>,
 }
 
 impl Program {
@@ -168,13 +280,15 @@ impl Program {
         Self {
             name: name.to_owned(),
             section: String::new(),
-            kind,
+            autoload: true,
+            kind: Some(kind),
             insns,
             subprogs,
             maps,
             lines: Vec::new(),
             gpl_compatible: true,
             raw_memory_len: 0,
+            findings: Vec::new(),
         }
     }
 
