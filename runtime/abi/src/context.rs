@@ -130,6 +130,13 @@ pub struct SkbContext {
     pub cb: [u32; 5],
     /// Flow hash.
     pub hash: u32,
+    /// The buffer's first byte, at or before `data`: legacy packet loads with negative offsets
+    /// may reach back to it.
+    pub head: *const u8,
+    /// Where the link layer's header begins, relative to `data`.
+    pub mac_offset: i32,
+    /// Where the network layer's header begins, relative to `data`.
+    pub network_offset: i32,
 }
 
 /// The native context of a `raw_memory` program.

@@ -63,12 +63,32 @@ pub struct MapDescriptor {
     pub initial: *const u8,
     /// Whether the code holds values of `initial` as constants, so that it may not be changed.
     pub folded: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// `prog_array`: the kind (a number of the table) of the module's programs that tail-call
+    /// through it, or [`NO_OWNER`]. Only programs of this kind may be entries.
+    pub owner_kind: u32,
     /// `prog_array`: entries set when the instance is made; `initial_programs_len` of them.
     pub initial_programs: *const InitialProgram,
     /// Number of `initial_programs`.
     pub initial_programs_len: u64,
+    /// Global data: its variables, `variables_len` of them.
+    pub variables: *const VariableDescriptor,
+    /// Number of `variables`.
+    pub variables_len: u64,
+}
+
+/// [`MapDescriptor::owner_kind`] where no program of the module uses the map for tail calls.
+pub const NO_OWNER: u32 = u32::MAX;
+
+/// A variable in global data.
+#[derive(Debug)]
+#[repr(C)]
+pub struct VariableDescriptor {
+    /// The variable's name, NUL-terminated.
+    pub name: *const c_char,
+    /// Byte offset in the value.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
 }
 
 /// An entry of a `prog_array` that the object's source initialises.
@@ -140,7 +160,18 @@ pub const fn abi_hash() -> u64 {
         }
         i += 1;
     }
-    fnv(hash, &(size_of::<crate::env::Env>() as u64).to_le_bytes())
+    let sizes = [
+        size_of::<crate::env::Env>(),
+        size_of::<Descriptor>(),
+        size_of::<MapDescriptor>(),
+        size_of::<ProgramDescriptor>(),
+    ];
+    i = 0;
+    while i < sizes.len() {
+        hash = fnv(hash, &(sizes[i] as u64).to_le_bytes());
+        i += 1;
+    }
+    hash
 }
 
 const fn fnv(mut hash: u64, bytes: &[u8]) -> u64 {
