@@ -10,6 +10,7 @@
 
 pub mod backend;
 pub mod btf;
+pub mod cfg;
 pub mod diag;
 pub mod isa;
 pub mod options;

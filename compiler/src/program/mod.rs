@@ -188,6 +188,36 @@ pub struct Subprog {
     pub start: InsnIdx,
     /// Whether it has global linkage: Linux verifies such functions apart from their callers.
     pub global: bool,
+    /// What BTF says of its parameters; looked at for global functions only.
+    pub params: Vec<Param>,
+    /// Whether BTF says that it returns a scalar; looked at for global functions only.
+    pub returns_scalar: bool,
+}
+
+impl Subprog {
+    /// A static function, of which no more is known than where it starts.
+    #[must_use]
+    pub fn new(name: impl Into<String>, start: InsnIdx) -> Self {
+        Self { name: name.into(), start, global: false, params: Vec::new(), returns_scalar: true }
+    }
+}
+
+/// What a parameter of a global function is, as Linux reads it from BTF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Param {
+    /// An integer or an enumeration.
+    Scalar,
+    /// A pointer to the kind's context structure, or one tagged `arg:ctx`.
+    Context,
+    /// A pointer to a type of known size.
+    Memory {
+        /// Bytes of the pointee.
+        size: u32,
+        /// Whether it is tagged `arg:nonnull`; without the tag null may be passed.
+        nonnull: bool,
+    },
+    /// Something else, or BTF does not tell.
+    Unknown,
 }
 
 /// Where an instruction came from in the source.
@@ -271,10 +301,8 @@ impl Program {
         starts.dedup();
         let subprogs = (0..)
             .zip(starts)
-            .map(|(i, start)| Subprog {
-                name: if i == 0 { name.to_owned() } else { format!("subprog_{i}") },
-                start,
-                global: false,
+            .map(|(i, start)| {
+                Subprog::new(if i == 0 { name.to_owned() } else { format!("subprog_{i}") }, start)
             })
             .collect();
         Self {
