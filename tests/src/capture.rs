@@ -299,7 +299,8 @@ impl Capture {
         packet: impl Fn(Side<A>, Side<A>, &Segment) -> (u16, Vec<u8>),
     ) {
         let request = 80 + self.arbitrary() as usize % 400;
-        let mut steps = vec![(true, SYN, 0), (false, SYN | ACK, 0), (true, ACK, 0), (true, PSH | ACK, request)];
+        let mut steps =
+            vec![(true, SYN, 0), (false, SYN | ACK, 0), (true, ACK, 0), (true, PSH | ACK, request)];
         for _ in 0..=self.arbitrary() % 3 {
             steps.push((false, ACK, 1200 + self.arbitrary() as usize % 240));
             steps.push((true, ACK, 0));
@@ -316,11 +317,7 @@ impl Capture {
             let acknowledged = if flags & ACK == 0 { 0 } else { to.sequence };
             let segment = Segment { sequence: from.sequence, acknowledged, flags, payload };
             let (ethertype, bytes) = packet(from, to, &segment);
-            self.add(if by_client {
-                from_client(ethertype, &bytes)
-            } else {
-                from_server(ethertype, &bytes)
-            });
+            self.add(if by_client { from_client(ethertype, &bytes) } else { from_server(ethertype, &bytes) });
             let sent = len32(len) + u32::from(flags & (SYN | FIN) != 0);
             let sender = if by_client { &mut client } else { &mut server };
             sender.sequence = sender.sequence.wrapping_add(sent);
@@ -399,10 +396,7 @@ impl Capture {
         let segment = Segment { sequence: 1, acknowledged: 0, flags: SYN, payload: vec![0; 24] };
         let segment = tcp(1, 80, &segment, |s| sum_v4(s, ATTACKER, SERVICE, TCP));
         for (fragment, part) in [(0x2000, &segment[..2]), (0x2000, &segment[..8]), (1, &segment[8..])] {
-            self.add_raw(from_client(
-                IPV4,
-                &ipv4_with(client_v4(31), SERVICE, 64, TCP, fragment, &[], part),
-            ));
+            self.add_raw(from_client(IPV4, &ipv4_with(client_v4(31), SERVICE, 64, TCP, fragment, &[], part)));
         }
 
         let from = client_v6(30);
@@ -438,9 +432,11 @@ impl Capture {
 
         // Chains of extension headers: each is its number, its bytes without the next header.
         let hop: (u8, &[u8]) = (0, &[0, 5, 2, 0, 0, 1, 0]);
-        let routing: (u8, &[u8]) = (43, &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        let routing: (u8, &[u8]) =
+            (43, &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         let destination: (u8, &[u8]) = (60, &[1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let authentication: (u8, &[u8]) = (51, &[4, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
+        let authentication: (u8, &[u8]) =
+            (51, &[4, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
         for chain in [
             &[hop][..],
             &[hop, routing],
@@ -502,15 +498,15 @@ impl Capture {
             packet
         };
         let packets = [
-            with(&|p| p[0] = 0x43),            // a header of three words
-            with(&|p| p[0] = 0x4f),            // options longer than the packet
-            with(&|p| p[0] = 0x65),            // version 6 behind IPv4's ethertype
-            with(&|p| p[2..4].fill(0xff)),     // total length far behind the end
-            with(&|p| p[2..4].fill(0)),        // no length
-            with(&|p| p[8] = 1),               // the last hop
-            with(&|p| p[8] = 0),               // beyond it
-            with(&|p| p[12..16].fill(0xff)),   // from the broadcast address
-            with(&|p| p.truncate(22)),         // cut inside the ports
+            with(&|p| p[0] = 0x43),          // a header of three words
+            with(&|p| p[0] = 0x4f),          // options longer than the packet
+            with(&|p| p[0] = 0x65),          // version 6 behind IPv4's ethertype
+            with(&|p| p[2..4].fill(0xff)),   // total length far behind the end
+            with(&|p| p[2..4].fill(0)),      // no length
+            with(&|p| p[8] = 1),             // the last hop
+            with(&|p| p[8] = 0),             // beyond it
+            with(&|p| p[12..16].fill(0xff)), // from the broadcast address
+            with(&|p| p.truncate(22)),       // cut inside the ports
         ];
         for packet in packets {
             self.add_raw(from_client(IPV4, &packet));
@@ -521,7 +517,12 @@ impl Capture {
         // An extension header that says it is longer than the packet.
         self.add(from_client(IPV6, &ipv6(client_v6(70), SERVICE_V6, 64, 0, &[UDP, 200, 1, 4, 0, 0, 0, 0])));
         // LLDP, and a length where others have an ethertype.
-        self.add(ethernet([1, 0x80, 0xc2, 0, 0, 0x0e], SERVER_MAC, 0x88cc, &[2, 7, 4, 2, 0, 0x5e, 0, 0x53, 0x10]));
+        self.add(ethernet(
+            [1, 0x80, 0xc2, 0, 0, 0x0e],
+            SERVER_MAC,
+            0x88cc,
+            &[2, 7, 4, 2, 0, 0x5e, 0, 0x53, 0x10],
+        ));
         self.add(ethernet([1, 0x80, 0xc2, 0, 0, 0], SERVER_MAC, 38, &[0x42; 38]));
     }
 }
