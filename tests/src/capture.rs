@@ -253,7 +253,7 @@ impl Capture {
         answer.extend(SERVICE.octets());
 
         let port = 40_000 + u16::from(client);
-        if client % 2 == 0 {
+        if client.is_multiple_of(2) {
             let from = client_v4(client);
             self.add(from_client(IPV4, &udp_v4(from, RESOLVER, port, 53, &query)));
             self.add(from_server(IPV4, &udp_v4(RESOLVER, from, 53, port, &answer)));
@@ -306,7 +306,7 @@ impl Capture {
             steps.push((true, ACK, 0));
         }
         steps.push((false, PSH | ACK, 20 + self.arbitrary() as usize % 900));
-        if self.arbitrary() % 5 == 0 {
+        if self.arbitrary().is_multiple_of(5) {
             steps.push((true, RST | ACK, 0));
         } else {
             steps.extend([(true, FIN | ACK, 0), (false, FIN | ACK, 0), (true, ACK, 0)]);

@@ -1,0 +1,61 @@
+//! The checked-in examples are what their sources make of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use brolga_tests::capture;
+use object::{Object, ObjectSection};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+#[test]
+fn captures_are_what_the_generator_makes() {
+    let frames = capture::frames();
+    for (name, made) in
+        [("capture.pcap", capture::pcap(&frames)), ("capture.pcapng", capture::pcapng(&frames))]
+    {
+        let found = std::fs::read(examples().join(name)).expect("the capture is checked in");
+        assert!(found == made, "{name} is out of date: run `cargo run -p brolga-tests --bin make-capture`");
+    }
+}
+
+/// What the loader reads of an object. Debug information names the compiler's exact build.
+fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = std::fs::read(path).expect("the object can be read");
+    let file = object::File::parse(&*bytes).expect("clang writes ELF");
+    let read = |section: object::Section<'_, '_>| {
+        let name = section.name().expect("sections have names").to_owned();
+        (name, section.data().expect("sections lie in the file").to_vec())
+    };
+    file.sections().map(read).filter(|(name, _)| !name.contains(".debug_") && !name.contains("tab")).collect()
+}
+
+#[test]
+fn objects_are_what_clang_makes_of_the_sources() {
+    let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang-19".to_owned());
+    if Command::new(&clang).arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "`{clang}` is missing, and CI must have it");
+        eprintln!("skipped: `{clang}` is not installed");
+        return;
+    }
+    let rebuilt = tempfile::tempdir().expect("a temporary directory");
+    let status = Command::new(examples().join("build.sh")).arg(rebuilt.path()).env("CLANG", &clang).status();
+    assert!(status.expect("the script runs").success(), "examples/build.sh failed");
+
+    let names = std::fs::read_dir(examples()).expect("examples are there");
+    let names = names.map(|entry| entry.expect("readable").file_name().into_string().expect("plain names"));
+    let objects: Vec<_> = names.filter(|name| name.ends_with(".bpf.o")).collect();
+    assert!(objects.len() >= 4, "examples are missing: {objects:?}");
+    for name in objects {
+        let (found, made) = (contents(&examples().join(&name)), contents(&rebuilt.path().join(&name)));
+        let differ: Vec<_> =
+            made.iter().filter(|(section, data)| found.get(*section) != Some(data)).collect();
+        assert!(
+            differ.is_empty() && found.len() == made.len(),
+            "{name} is out of date: run examples/build.sh"
+        );
+    }
+}
