@@ -1,6 +1,7 @@
 //! The verifier: decides whether a program is safe, and proves [`Facts`] about it.
 
 mod facts;
+pub mod scalar;
 
 pub use facts::{Access, CallFact, Facts, InsnFact, Reach};
 

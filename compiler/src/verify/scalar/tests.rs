@@ -1,0 +1,1 @@
+//! Soundness of the scalar domain, against a concrete evaluation of its own.
