@@ -1,0 +1,42 @@
+//! The interpreter as an engine.
+
+use brolga_compiler::program::MapId;
+
+use super::{Contents, Engine, Error, Input, Instance, Module, Output};
+use crate::oracle::{Hooks, Machine};
+
+/// The interpreter: needs nothing, verifies nothing, checks every step.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Oracle {
+    /// Clock, random numbers and CPU.
+    pub hooks: Hooks,
+}
+
+impl Engine for Oracle {
+    fn name(&self) -> &'static str {
+        "oracle"
+    }
+
+    fn load(&self, module: &Module) -> Result<Box<dyn Instance>, Error> {
+        Ok(Box::new(Machine::new(module, self.hooks)))
+    }
+}
+
+impl Instance for Machine {
+    fn run(&mut self, program: usize, input: &Input) -> Result<Output, Error> {
+        Machine::run(self, program, input).map_err(Error::Fault)
+    }
+
+    fn update(&mut self, map: MapId, key: &[u8], values: &[Vec<u8>]) -> Result<(), Error> {
+        let (map, memory) = self.map(map.index());
+        match map.host_update(key, values, memory) {
+            0 => Ok(()),
+            error => Err(Error::Failed(format!("{}: error {error}", map.def.name))),
+        }
+    }
+
+    fn contents(&mut self, map: MapId) -> Result<Contents, Error> {
+        let (map, memory) = self.map(map.index());
+        Ok(map.contents(memory))
+    }
+}
