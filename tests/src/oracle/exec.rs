@@ -238,13 +238,14 @@ impl Run<'_> {
     fn legacy_load(&mut self, size: Size, offset: LegacyOffset, imm: i32) -> Result<Next, Cause> {
         let context = self.machine.context.map(|c| self.machine.memory.address(c, 0));
         if Some(self.get(Reg::R6)?) != context {
-            return Err(Cause::WrongArgument { helper: "a legacy packet load", expected: "the context in r6" });
+            return Err(Cause::WrongArgument {
+                helper: "a legacy packet load",
+                expected: "the context in r6",
+            });
         }
         let at = match offset {
             LegacyOffset::Abs => i64::from(imm),
-            LegacyOffset::Ind(reg) => {
-                i64::from((self.get(reg)? as u32).cast_signed().wrapping_add(imm))
-            }
+            LegacyOffset::Ind(reg) => i64::from((self.get(reg)? as u32).cast_signed().wrapping_add(imm)),
         };
         self.clobber(1..6);
         let packet = &self.machine.memory.packet;

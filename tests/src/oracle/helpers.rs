@@ -37,8 +37,7 @@ struct Call<'m> {
 
 /// Calls a helper by number.
 pub(super) fn call(machine: &mut Machine, number: u32, args: [Option<u64>; 5]) -> Result<After, Cause> {
-    let id =
-        HelperId::from_number(number).ok_or_else(|| Cause::Unsupported(format!("helper {number}")))?;
+    let id = HelperId::from_number(number).ok_or_else(|| Cause::Unsupported(format!("helper {number}")))?;
     let mut call = Call { machine, name: id.info().name, args };
     let value = match id {
         HelperId::MapLookupElem => return call.map_lookup().map(After::Value),

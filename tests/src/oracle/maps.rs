@@ -120,14 +120,7 @@ impl Map {
         }
     }
 
-    fn update_array(
-        &mut self,
-        key: &[u8],
-        value: &[u8],
-        flags: u64,
-        cpu: usize,
-        memory: &mut Memory,
-    ) -> i64 {
+    fn update_array(&mut self, key: &[u8], value: &[u8], flags: u64, cpu: usize, memory: &mut Memory) -> i64 {
         // Of plain arrays Linux looks at the lock flag (4) last: these maps have no lock.
         let lock = if self.kind == Some(MapKind::Array) { flags & 4 } else { 0 };
         if flags - lock > EXIST {
@@ -148,14 +141,7 @@ impl Map {
         0
     }
 
-    fn update_hash(
-        &mut self,
-        key: &[u8],
-        value: &[u8],
-        flags: u64,
-        cpu: usize,
-        memory: &mut Memory,
-    ) -> i64 {
+    fn update_hash(&mut self, key: &[u8], value: &[u8], flags: u64, cpu: usize, memory: &mut Memory) -> i64 {
         if flags > EXIST {
             return EINVAL;
         }
