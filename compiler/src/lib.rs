@@ -12,6 +12,7 @@ pub mod backend;
 pub mod btf;
 pub mod cfg;
 pub mod diag;
+pub mod elf;
 pub mod isa;
 pub mod options;
 pub mod pipeline;

@@ -1,6 +1,29 @@
 //! BTF: the types that objects and kernels carry.
+//!
+//! [`Btf::parse`] walks the records once, to know where each begins, and copies the bytes; names
+//! and contents of a type are read when asked for. A kernel's ten megabytes so cost one pass.
+//!
+//! Nothing in the bytes is trusted. Parsing proves that every record lies within the section;
+//! references to other types and to names are checked where they are followed, and a chain of
+//! references is followed [`MAX_DEPTH`] steps at most, so that a cycle ends in an error.
 
-use std::sync::Arc;
+mod error;
+mod ext;
+mod parse;
+mod types;
+
+use std::sync::{Arc, OnceLock};
+
+pub use error::BtfError;
+pub use ext::{CoreRelo, Ext, FuncInfo, LineInfo, SectionRecords};
+pub use types::{ArrayInfo, Enumerator, IntEncoding, Kind, Linkage, Member, Param, Type, VarInSection};
+
+/// Most references that are followed from one type to the next: Linux's `MAX_RESOLVE_DEPTH`.
+pub const MAX_DEPTH: usize = 32;
+
+/// Longest name or line of text that is read. Longer ones are an error, so that reading many
+/// names costs no more than this each.
+pub const MAX_NAME: usize = 4096;
 
 /// Byte order of a target, and of the data of its objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,20 +34,223 @@ pub enum ByteOrder {
     Big,
 }
 
+impl ByteOrder {
+    /// Reads a `u32` at a byte offset; 0 where the bytes end before it.
+    ///
+    /// Callers have checked the bounds; the 0 only keeps a mistake here from being a panic.
+    pub(crate) fn u32_at(self, bytes: &[u8], at: usize) -> u32 {
+        let word = at.checked_add(4).and_then(|end| bytes.get(at..end)).and_then(|b| b.try_into().ok());
+        self.u32(word.unwrap_or_default())
+    }
+
+    /// Four bytes as a number.
+    pub(crate) fn u32(self, word: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(word),
+            Self::Big => u32::from_be_bytes(word),
+        }
+    }
+}
+
 /// Id of a type. 0 is `void`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(pub u32);
 
-/// All types of an object or of a kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Btf {
-    bytes: Arc<[u8]>,
+impl TypeId {
+    /// `void`.
+    pub const VOID: Self = Self(0);
 }
 
+/// Offset of a string, counted over the base and the split part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StrOff(pub u32);
+
+/// All types of an object, of a kernel, or of a kernel module over its kernel (split BTF).
+#[derive(Clone, Debug)]
+pub struct Btf {
+    order: ByteOrder,
+    base: Option<Arc<Self>>,
+    /// Id of the first type in `types`.
+    first_id: u32,
+    /// Offset of the first string in `strings`.
+    first_str: u32,
+    types: Box<[u8]>,
+    strings: Box<[u8]>,
+    /// Where each record begins in `types`, by id from `first_id`.
+    offsets: Box<[u32]>,
+    /// Ids sorted by name, made at the first look-up.
+    by_name: OnceLock<Box<[TypeId]>>,
+}
+
+impl PartialEq for Btf {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+            && self.types == other.types
+            && self.strings == other.strings
+            && self.base == other.base
+    }
+}
+
+impl Eq for Btf {}
+
 impl Btf {
-    /// The bytes of the section.
+    /// Byte order of the data.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn order(&self) -> ByteOrder {
+        self.order
+    }
+
+    /// The first id that is not in use: one more than the number of types, `void` not counted.
+    #[must_use]
+    pub fn next_id(&self) -> u32 {
+        self.first_id + u32::try_from(self.offsets.len()).expect("parsing bounds the number of types")
+    }
+
+    /// All ids of this part: of a split BTF without those of its base.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = TypeId> + use<> {
+        (self.first_id..self.next_id()).map(TypeId)
+    }
+
+    /// A type.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such type.
+    pub fn get(&self, id: TypeId) -> Result<Type<'_>, BtfError> {
+        if id == TypeId::VOID {
+            return Ok(Type::void(self));
+        }
+        let Some(index) = id.0.checked_sub(self.first_id) else {
+            return self.base.as_ref().ok_or(BtfError::NoSuchType { id }).and_then(|b| b.get(id));
+        };
+        let at = *self.offsets.get(index as usize).ok_or(BtfError::NoSuchType { id })?;
+        parse::record(self, id, &self.types, at as usize)
+    }
+
+    /// A string; empty at offset 0.
+    ///
+    /// # Errors
+    ///
+    /// Where the offset is out of bounds, or the string is longer than [`MAX_NAME`] or no UTF-8.
+    pub fn str(&self, off: StrOff) -> Result<&str, BtfError> {
+        let Some(at) = off.0.checked_sub(self.first_str) else {
+            return self.base.as_ref().ok_or(BtfError::NoSuchString { off }).and_then(|b| b.str(off));
+        };
+        let tail = self.strings.get(at as usize..).ok_or(BtfError::NoSuchString { off })?;
+        let len = tail.iter().take(MAX_NAME + 1).position(|&b| b == 0);
+        let len = len.ok_or(BtfError::NoSuchString { off })?;
+        std::str::from_utf8(&tail[..len]).map_err(|_| BtfError::NoSuchString { off })
+    }
+
+    /// Bytes of strings, without those of the base.
+    #[must_use]
+    pub fn strings_len(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// The types with a name, in the order of their ids: first of the base, then of this part.
+    pub fn by_name<'a>(&'a self, name: &'a str) -> Box<dyn Iterator<Item = TypeId> + 'a> {
+        let own = self.own_by_name(name).iter().copied();
+        match &self.base {
+            Some(base) => Box::new(base.by_name(name).chain(own)),
+            None => Box::new(own),
+        }
+    }
+
+    /// The first type of a kind with a name.
+    #[must_use]
+    pub fn find(&self, kind: Kind, name: &str) -> Option<TypeId> {
+        self.by_name(name).find(|&id| self.get(id).is_ok_and(|t| t.kind() == kind))
+    }
+
+    fn own_by_name(&self, name: &str) -> &[TypeId] {
+        let name_of = |id: &TypeId| self.get(*id).and_then(|t| t.name()).unwrap_or("");
+        let sorted = self.by_name.get_or_init(|| {
+            let mut named: Vec<(&str, TypeId)> = self.ids().map(|id| (name_of(&id), id)).collect();
+            named.retain(|(name, _)| !name.is_empty());
+            named.sort_unstable();
+            named.into_iter().map(|(_, id)| id).collect()
+        });
+        let start = sorted.partition_point(|id| name_of(id) < name);
+        let len = sorted[start..].partition_point(|id| name_of(id) == name);
+        &sorted[start..start + len]
+    }
+
+    /// The type behind typedefs, `const`, `volatile`, `restrict` and type tags.
+    ///
+    /// # Errors
+    ///
+    /// Where a reference leads nowhere or in a circle.
+    pub fn unqualified(&self, mut id: TypeId) -> Result<Type<'_>, BtfError> {
+        for _ in 0..MAX_DEPTH {
+            let ty = self.get(id)?;
+            match ty.kind() {
+                Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag => {
+                    id = ty.referenced();
+                }
+                Kind::Void
+                | Kind::Int
+                | Kind::Ptr
+                | Kind::Array
+                | Kind::Struct
+                | Kind::Union
+                | Kind::Enum
+                | Kind::Fwd
+                | Kind::Func
+                | Kind::FuncProto
+                | Kind::Var
+                | Kind::Datasec
+                | Kind::Float
+                | Kind::DeclTag
+                | Kind::Enum64 => return Ok(ty),
+            }
+        }
+        Err(BtfError::TooDeep { id })
+    }
+
+    /// Bytes that a value of the type takes.
+    ///
+    /// # Errors
+    ///
+    /// Where the type has no size, is larger than 4 GiB, or leads nowhere or in a circle.
+    pub fn size_of(&self, id: TypeId) -> Result<u32, BtfError> {
+        let mut count = 1_u32;
+        let mut at = id;
+        let too_large = BtfError::NoSize { id };
+        for _ in 0..MAX_DEPTH {
+            let ty = self.unqualified(at)?;
+            let size = match ty.kind() {
+                Kind::Int
+                | Kind::Struct
+                | Kind::Union
+                | Kind::Enum
+                | Kind::Enum64
+                | Kind::Float
+                | Kind::Datasec => ty.size(),
+                Kind::Ptr => 8,
+                Kind::Array => {
+                    let array = ty.array().ok_or(too_large)?;
+                    count = count.checked_mul(array.len).ok_or(too_large)?;
+                    at = array.element;
+                    continue;
+                }
+                Kind::Var => {
+                    at = ty.referenced();
+                    continue;
+                }
+                Kind::Void
+                | Kind::Fwd
+                | Kind::Typedef
+                | Kind::Volatile
+                | Kind::Const
+                | Kind::Restrict
+                | Kind::Func
+                | Kind::FuncProto
+                | Kind::DeclTag
+                | Kind::TypeTag => return Err(too_large),
+            };
+            return count.checked_mul(size).ok_or(too_large);
+        }
+        Err(BtfError::TooDeep { id })
     }
 }
