@@ -3,7 +3,8 @@
 //! Records are grouped by ELF section; offsets are in bytes from the section's start.
 
 use super::parse::Header;
-use super::{BtfError, ByteOrder, StrOff, TypeId};
+use super::{BtfError, StrOff, TypeId, u32_at};
+use crate::isa::Endianness;
 
 /// Bytes of a header up to the CO-RE part, which old compilers leave out.
 const HEADER: usize = 24;
@@ -75,11 +76,11 @@ impl Ext {
         let head = Header::parse(bytes, HEADER)?;
         let core = if head.header.len() >= 32 { head.part("CO-RE relocations", 24)? } else { &[] };
         Ok(Self {
-            funcs: table(head.order, head.part("function info", 8)?, |[insn_off, ty]| FuncInfo {
+            funcs: table(head.endianness, head.part("function info", 8)?, |[insn_off, ty]| FuncInfo {
                 insn_off,
                 ty: TypeId(ty),
             })?,
-            lines: table(head.order, head.part("line info", 16)?, |[insn_off, file, text, place]| {
+            lines: table(head.endianness, head.part("line info", 16)?, |[insn_off, file, text, place]| {
                 LineInfo {
                     insn_off,
                     file: StrOff(file),
@@ -88,7 +89,7 @@ impl Ext {
                     column: place & 0x3ff,
                 }
             })?,
-            core_relos: table(head.order, core, |[insn_off, ty, access, kind]| CoreRelo {
+            core_relos: table(head.endianness, core, |[insn_off, ty, access, kind]| CoreRelo {
                 insn_off,
                 ty: TypeId(ty),
                 access: StrOff(access),
@@ -100,14 +101,14 @@ impl Ext {
 
 /// A table: the size of a record, then for each section its name, a count, and the records.
 fn table<const N: usize, T>(
-    order: ByteOrder,
+    endianness: Endianness,
     bytes: &[u8],
     make: impl Fn([u32; N]) -> T,
 ) -> Result<Vec<SectionRecords<T>>, BtfError> {
     if bytes.is_empty() {
         return Ok(Vec::new());
     }
-    let record = order.u32_at(bytes, 0);
+    let record = u32_at(endianness, bytes, 0);
     let size = record as usize;
     if bytes.len() < 4 || size < 4 * N || !size.is_multiple_of(4) {
         return Err(BtfError::Invalid { what: "record size", offset: 0, found: record });
@@ -119,14 +120,14 @@ fn table<const N: usize, T>(
         if bytes.len() - at < 8 {
             return Err(truncated);
         }
-        let section = StrOff(order.u32_at(bytes, at));
-        let count = order.u32_at(bytes, at + 4) as usize;
+        let section = StrOff(u32_at(endianness, bytes, at));
+        let count = u32_at(endianness, bytes, at + 4) as usize;
         let start = at + 8;
         let end = count.checked_mul(size).and_then(|len| start.checked_add(len)).ok_or(truncated)?;
         let body = bytes.get(start..end).ok_or(truncated)?;
         let records = body
             .chunks_exact(size)
-            .map(|chunk| make(std::array::from_fn(|i| order.u32_at(chunk, 4 * i))))
+            .map(|chunk| make(std::array::from_fn(|i| u32_at(endianness, chunk, 4 * i))))
             .collect();
         sections.push(SectionRecords { section, records });
         at = end;

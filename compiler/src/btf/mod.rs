@@ -14,6 +14,8 @@ mod types;
 
 use std::sync::{Arc, OnceLock};
 
+use crate::isa::Endianness;
+
 pub use error::BtfError;
 pub use ext::{CoreRelo, Ext, FuncInfo, LineInfo, SectionRecords};
 pub use types::{ArrayInfo, Enumerator, IntEncoding, Kind, Linkage, Member, Param, Type, VarInSection};
@@ -25,30 +27,14 @@ pub const MAX_DEPTH: usize = 32;
 /// names costs no more than this each.
 pub const MAX_NAME: usize = 4096;
 
-/// Byte order of a target, and of the data of its objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ByteOrder {
-    /// `bpfel`
-    Little,
-    /// `bpfeb`
-    Big,
-}
-
-impl ByteOrder {
-    /// Reads a `u32` at a byte offset; 0 where the bytes end before it.
-    ///
-    /// Callers have checked the bounds; the 0 only keeps a mistake here from being a panic.
-    pub(crate) fn u32_at(self, bytes: &[u8], at: usize) -> u32 {
-        let word = at.checked_add(4).and_then(|end| bytes.get(at..end)).and_then(|b| b.try_into().ok());
-        self.u32(word.unwrap_or_default())
-    }
-
-    /// Four bytes as a number.
-    pub(crate) fn u32(self, word: [u8; 4]) -> u32 {
-        match self {
-            Self::Little => u32::from_le_bytes(word),
-            Self::Big => u32::from_be_bytes(word),
-        }
+/// Reads a `u32` at a byte offset; 0 where the bytes end before it.
+///
+/// Callers have checked the bounds; the 0 only keeps a mistake of theirs from being a panic.
+pub(crate) fn u32_at(endianness: Endianness, bytes: &[u8], at: usize) -> u32 {
+    let word = at.checked_add(4).and_then(|end| bytes.get(at..end)).and_then(|b| b.try_into().ok());
+    match endianness {
+        Endianness::Little => u32::from_le_bytes(word.unwrap_or_default()),
+        Endianness::Big => u32::from_be_bytes(word.unwrap_or_default()),
     }
 }
 
@@ -68,7 +54,7 @@ pub struct StrOff(pub u32);
 /// All types of an object, of a kernel, or of a kernel module over its kernel (split BTF).
 #[derive(Clone, Debug)]
 pub struct Btf {
-    order: ByteOrder,
+    endianness: Endianness,
     base: Option<Arc<Self>>,
     /// Id of the first type in `types`.
     first_id: u32,
@@ -84,7 +70,7 @@ pub struct Btf {
 
 impl PartialEq for Btf {
     fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
+        self.endianness == other.endianness
             && self.types == other.types
             && self.strings == other.strings
             && self.base == other.base
@@ -96,8 +82,8 @@ impl Eq for Btf {}
 impl Btf {
     /// Byte order of the data.
     #[must_use]
-    pub fn order(&self) -> ByteOrder {
-        self.order
+    pub fn endianness(&self) -> Endianness {
+        self.endianness
     }
 
     /// The first id that is not in use: one more than the number of types, `void` not counted.

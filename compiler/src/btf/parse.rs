@@ -5,7 +5,8 @@
 use std::sync::{Arc, OnceLock};
 
 use super::types::{Kind, Type};
-use super::{Btf, BtfError, ByteOrder, TypeId};
+use super::{Btf, BtfError, TypeId, u32_at};
+use crate::isa::Endianness;
 
 const MAGIC: u16 = 0xeb9f;
 
@@ -20,7 +21,7 @@ const MAX_TYPE: u32 = 0x000f_ffff;
 
 /// The parts that both `.BTF` and `.BTF.ext` begin with.
 pub(super) struct Header<'a> {
-    pub(super) order: ByteOrder,
+    pub(super) endianness: Endianness,
     /// The header itself.
     pub(super) header: &'a [u8],
     /// What follows the header; offsets in the header count from here.
@@ -31,9 +32,9 @@ impl<'a> Header<'a> {
     /// Checks magic number, version and length.
     pub(super) fn parse(bytes: &'a [u8], least: usize) -> Result<Self, BtfError> {
         let magic: [u8; 2] = bytes.get(..2).and_then(|b| b.try_into().ok()).ok_or(BtfError::NotBtf)?;
-        let order = match (u16::from_le_bytes(magic), u16::from_be_bytes(magic)) {
-            (MAGIC, _) => ByteOrder::Little,
-            (_, MAGIC) => ByteOrder::Big,
+        let endianness = match (u16::from_le_bytes(magic), u16::from_be_bytes(magic)) {
+            (MAGIC, _) => Endianness::Little,
+            (_, MAGIC) => Endianness::Big,
             _ => return Err(BtfError::NotBtf),
         };
         if bytes.get(2) != Some(&1) {
@@ -42,7 +43,7 @@ impl<'a> Header<'a> {
         if bytes.len() < least {
             return Err(BtfError::Truncated { what: "header", offset: 0 });
         }
-        let found = order.u32_at(bytes, 4);
+        let found = u32_at(endianness, bytes, 4);
         let len = found as usize;
         if len < least {
             return Err(BtfError::Invalid { what: "header length", offset: 4, found });
@@ -51,13 +52,13 @@ impl<'a> Header<'a> {
             return Err(BtfError::Truncated { what: "header", offset: 0 });
         }
         let (header, body) = bytes.split_at(len);
-        Ok(Self { order, header, body })
+        Ok(Self { endianness, header, body })
     }
 
     /// The part whose offset and length stand at a place in the header.
     pub(super) fn part(&self, what: &'static str, at: usize) -> Result<&'a [u8], BtfError> {
-        let off = self.order.u32_at(self.header, at);
-        let len = self.order.u32_at(self.header, at + 4);
+        let off = u32_at(self.endianness, self.header, at);
+        let len = u32_at(self.endianness, self.header, at + 4);
         let start = off as usize;
         let end = start.checked_add(len as usize);
         let part = end.and_then(|end| self.body.get(start..end));
@@ -96,7 +97,7 @@ impl Btf {
                 found: strings.len().try_into().unwrap_or(u32::MAX),
             });
         }
-        if base.as_ref().is_some_and(|b| b.order != head.order) {
+        if base.as_ref().is_some_and(|b| b.endianness != head.endianness) {
             return Err(BtfError::NotBtf);
         }
         let first_id = base.as_ref().map_or(1, |b| b.next_id());
@@ -104,9 +105,9 @@ impl Btf {
             let len = u32::try_from(b.strings.len()).ok().and_then(|len| b.first_str.checked_add(len));
             len.ok_or(BtfError::Truncated { what: "string section", offset: 0 })
         })?;
-        let offsets = offsets(head.order, types, first_id)?;
+        let offsets = offsets(head.endianness, types, first_id)?;
         Ok(Self {
-            order: head.order,
+            endianness: head.endianness,
             base,
             first_id,
             first_str,
@@ -119,7 +120,7 @@ impl Btf {
 }
 
 /// Where each record begins.
-fn offsets(order: ByteOrder, types: &[u8], first_id: u32) -> Result<Vec<u32>, BtfError> {
+fn offsets(endianness: Endianness, types: &[u8], first_id: u32) -> Result<Vec<u32>, BtfError> {
     let mut offsets = Vec::with_capacity(types.len() / 16);
     let mut at = 0;
     while at < types.len() {
@@ -127,7 +128,7 @@ fn offsets(order: ByteOrder, types: &[u8], first_id: u32) -> Result<Vec<u32>, Bt
         if types.len() - at < RECORD {
             return Err(BtfError::Truncated { what: "type", offset });
         }
-        let info = order.u32_at(types, at + 4);
+        let info = u32_at(endianness, types, at + 4);
         let kind = Kind::from_info(info).ok_or(BtfError::Invalid { what: "kind", offset, found: info })?;
         let extra = kind.extra_len(vlen(info));
         if types.len() - at - RECORD < extra {
@@ -150,9 +151,9 @@ pub(super) fn vlen(info: u32) -> usize {
 
 /// The record at an offset that [`offsets`] found.
 pub(super) fn record<'a>(btf: &'a Btf, id: TypeId, types: &'a [u8], at: usize) -> Result<Type<'a>, BtfError> {
-    let name = btf.order.u32_at(types, at);
-    let info = btf.order.u32_at(types, at + 4);
-    let size_or_type = btf.order.u32_at(types, at + 8);
+    let name = u32_at(btf.endianness, types, at);
+    let info = u32_at(btf.endianness, types, at + 4);
+    let size_or_type = u32_at(btf.endianness, types, at + 8);
     let kind = Kind::from_info(info).ok_or(BtfError::NoSuchType { id })?;
     let start = at + RECORD;
     let extra = types.get(start..start + kind.extra_len(vlen(info))).ok_or(BtfError::NoSuchType { id })?;

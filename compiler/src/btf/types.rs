@@ -4,7 +4,8 @@
 //! reference.
 
 use super::parse::vlen;
-use super::{Btf, BtfError, ByteOrder, StrOff, TypeId};
+use super::{Btf, BtfError, StrOff, TypeId, u32_at};
+use crate::isa::Endianness;
 
 /// Kind of a type. The number of a kind is its place here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -246,19 +247,19 @@ impl<'a> Type<'a> {
         self.info >> 31 != 0
     }
 
-    fn order(&self) -> ByteOrder {
-        self.btf.order()
+    fn endianness(&self) -> Endianness {
+        self.btf.endianness()
     }
 
     fn word(&self, index: usize) -> u32 {
-        self.order().u32_at(self.extra, index * 4)
+        u32_at(self.endianness(), self.extra, index * 4)
     }
 
     /// Records of `size` words of a kind among `kinds`.
     fn words<const N: usize>(&self, kinds: &[Kind]) -> impl Iterator<Item = [u32; N]> + use<'a, N> {
-        let order = self.order();
+        let endianness = self.endianness();
         let extra = if kinds.contains(&self.kind) { self.extra } else { &[] };
-        extra.chunks_exact(4 * N).map(move |chunk| std::array::from_fn(|i| order.u32_at(chunk, 4 * i)))
+        extra.chunks_exact(4 * N).map(move |chunk| std::array::from_fn(|i| u32_at(endianness, chunk, 4 * i)))
     }
 
     /// An integer's encoding.

@@ -15,11 +15,10 @@ pub use relocs::{Reloc, kind as reloc_kind};
 pub use sections::Section;
 pub use symbols::{Binding, Symbol, SymbolKind, SymbolPlace};
 
-use object::Endianness;
 use object::elf::{EM_BPF, ET_REL, FileHeader64};
 use object::read::elf::FileHeader as _;
 
-use crate::btf::ByteOrder;
+use crate::isa::Endianness;
 
 /// Longest name of a section or symbol. Longer ones are an error, so that reading many names that
 /// overlap costs no more than this each.
@@ -53,7 +52,7 @@ impl SymbolIdx {
 #[derive(Clone, Debug)]
 pub struct Elf<'a> {
     /// Byte order of instructions and data.
-    pub order: ByteOrder,
+    pub endianness: Endianness,
     /// All sections by index; the first is the empty one.
     pub sections: Vec<Section<'a>>,
     /// All symbols by index; the first is the empty one.
@@ -67,7 +66,7 @@ impl<'a> Elf<'a> {
     ///
     /// Where it is no BPF object, or a table or a name in it is invalid or out of bounds.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
-        let header = FileHeader64::<Endianness>::parse(bytes).map_err(|_| ElfError::NotElf)?;
+        let header = FileHeader64::<object::Endianness>::parse(bytes).map_err(|_| ElfError::NotElf)?;
         let endian = header.endian().map_err(|_| ElfError::NotElf)?;
         let expect = |what, found: u16, expected: u16| {
             if found == expected { Ok(()) } else { Err(ElfError::WrongTarget { what, found, expected }) }
@@ -77,11 +76,11 @@ impl<'a> Elf<'a> {
         let table = header.sections(endian, bytes).map_err(|e| ElfError::malformed("section table", &e))?;
         let sections = sections::read(bytes, header, endian, &table)?;
         let symbols = symbols::read(bytes, endian, &table)?;
-        let order = match endian {
-            Endianness::Little => ByteOrder::Little,
-            Endianness::Big => ByteOrder::Big,
+        let endianness = match endian {
+            object::Endianness::Little => Endianness::Little,
+            object::Endianness::Big => Endianness::Big,
         };
-        Ok(Self { order, sections, symbols })
+        Ok(Self { endianness, sections, symbols })
     }
 
     /// A section.

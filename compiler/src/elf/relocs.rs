@@ -1,7 +1,8 @@
 //! Relocations.
 
 use super::{Elf, ElfError, Section, SymbolIdx};
-use crate::btf::ByteOrder;
+use crate::btf::u32_at;
+use crate::isa::Endianness;
 use object::elf::SHT_RELA;
 
 /// A relocation: the place where a symbol's value belongs.
@@ -50,18 +51,18 @@ impl Elf<'_> {
             });
         }
         let mut relocs: Vec<Reloc> =
-            data.chunks_exact(entry).map(|e| decode(self.order, e, with_addend)).collect();
+            data.chunks_exact(entry).map(|e| decode(self.endianness, e, with_addend)).collect();
         relocs.sort_by_key(|r| r.offset);
         Ok(relocs)
     }
 }
 
-fn decode(order: ByteOrder, entry: &[u8], with_addend: bool) -> Reloc {
+fn decode(endianness: Endianness, entry: &[u8], with_addend: bool) -> Reloc {
     let word = |at: usize| {
-        let (first, second) = (order.u32_at(entry, at), order.u32_at(entry, at + 4));
-        let (low, high) = match order {
-            ByteOrder::Little => (first, second),
-            ByteOrder::Big => (second, first),
+        let (first, second) = (u32_at(endianness, entry, at), u32_at(endianness, entry, at + 4));
+        let (low, high) = match endianness {
+            Endianness::Little => (first, second),
+            Endianness::Big => (second, first),
         };
         u64::from(high) << 32 | u64::from(low)
     };

@@ -16,10 +16,9 @@ use std::sync::Arc;
 use brolga_abi::maps::LINUX_MAP_TYPE_NAMES;
 use brolga_abi::{MapKind, ProgramKind};
 
-pub use crate::btf::ByteOrder;
 use crate::btf::{Btf, TypeId};
 use crate::diag::Diagnostic;
-use crate::isa::{Insn, InsnIdx};
+use crate::isa::{Endianness, Insn, InsnIdx};
 
 pub use error::{Fault, LoadError, Place, Problem};
 pub use load::{LoadOptions, load};
@@ -278,7 +277,7 @@ pub struct Object {
     /// All programs in the order of sections and of addresses.
     pub programs: Vec<Program>,
     /// Byte order of the target for which the object was compiled.
-    pub byte_order: ByteOrder,
+    pub endianness: Endianness,
     /// The object's own types, where it has any.
     pub btf: Option<Arc<Btf>>,
 }
