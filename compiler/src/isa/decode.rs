@@ -171,7 +171,7 @@ fn explain(rows: impl Iterator<Item = &'static Row> + Clone, raw: RawInsn, next_
     let cost =
         |row: &'static Row| if telling(row) == 0 { (0, wrong(row).count()) } else { (telling(row), 0) };
     let least = rows.clone().map(cost).min();
-    let nearest = rows.clone().filter(|row| Some(cost(*row)) == least);
+    let nearest = rows.clone().filter(|row| Some(cost(row)) == least);
     let blamed = nearest.clone().find_map(|row| {
         let telling = wrong(row).find(|(field, ..)| tells_apart(*field));
         telling.or_else(|| wrong(row).next())

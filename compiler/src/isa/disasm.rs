@@ -86,10 +86,10 @@ fn write_operand<N: Names + ?Sized>(
     let Operands { dst, src, off, imm, next_imm } = *operands;
     let unsigned = imm.cast_unsigned();
     match hole {
-        Hole::Dst => write!(f, "{dst}"),
+        Hole::Dst | Hole::DstEither => write!(f, "{dst}"),
         Hole::WDst => write!(f, "w{}", dst.number()),
-        Hole::Src => write!(f, "{src}"),
-        Hole::WSrc => write!(f, "w{}", src.number()),
+        Hole::Src | Hole::SrcEither => write!(f, "{src}"),
+        Hole::WSrc | Hole::WSrcEither => write!(f, "w{}", src.number()),
         Hole::Off => write_displacement(f, i32::from(off)),
         Hole::ImmOff => write_displacement(f, imm),
         Hole::Imm | Hole::Imm32 => write!(f, "{imm}"),

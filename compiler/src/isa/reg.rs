@@ -35,7 +35,7 @@ impl Reg {
     /// The register with a number from 0 to 10.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if number < Self::COUNT as u8 { Some(Self(number)) } else { None }
+        if (number as usize) < Self::COUNT { Some(Self(number)) } else { None }
     }
 
     /// The number, 0 to 10.
@@ -52,7 +52,7 @@ impl Reg {
 
     /// All registers in order.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..Self::COUNT as u8).map(Self)
+        (0..=u8::MAX).map_while(Self::new)
     }
 }
 

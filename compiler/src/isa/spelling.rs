@@ -15,6 +15,12 @@ pub(super) enum Hole {
     Src,
     /// `w1`
     WSrc,
+    /// Written `r1`, read also from `w1`: for the narrow loads that LLVM writes either way.
+    DstEither,
+    /// Written `r1`, read also from `w1`.
+    SrcEither,
+    /// Written `w1`, read also from `r1`.
+    WSrcEither,
     /// `+ 4`: displacement
     Off,
     /// `+ 4`: displacement in the immediate
@@ -76,6 +82,9 @@ const HOLES: &[(&str, Hole, &[Field])] = &[
     ("wdst", Hole::WDst, &[Field::Dst]),
     ("src", Hole::Src, &[Field::Src]),
     ("wsrc", Hole::WSrc, &[Field::Src]),
+    ("dst/w", Hole::DstEither, &[Field::Dst]),
+    ("src/w", Hole::SrcEither, &[Field::Src]),
+    ("wsrc/r", Hole::WSrcEither, &[Field::Src]),
     ("off", Hole::Off, &[Field::Off]),
     ("imm_off", Hole::ImmOff, &[Field::Imm]),
     ("imm", Hole::Imm, &[Field::Imm]),

@@ -15,6 +15,7 @@ use super::insn::{
 use super::reg::Reg;
 use super::spelling::{self, Field};
 use Group::{Atomic32, Atomic64, Base32, Base64, Divmul32, Divmul64, Linux, Packet};
+use Sign::{Signed, Unsigned};
 use SrcKind::{Imm, Reg as Register};
 
 /// Conformance groups (RFC 9669, section 2.4), and Linux's additions.
@@ -175,6 +176,11 @@ impl Row {
     }
 }
 
+enum Sign {
+    Unsigned,
+    Signed,
+}
+
 /// All rows, in the order of the table.
 pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
     ROWS.iter()
@@ -182,6 +188,22 @@ pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
 
 const fn alu(op: AluOp, width: Width, src: SrcKind) -> Form {
     Form::Alu { op, width, src }
+}
+
+const fn movsx(width: Width, from: Size) -> Form {
+    Form::MovSx { width, from }
+}
+
+const fn neg(width: Width) -> Form {
+    Form::Neg { width }
+}
+
+const fn swap(kind: Endian, size: Size) -> Form {
+    Form::Endian { kind, size }
+}
+
+const fn load(size: Size, sign: Sign) -> Form {
+    Form::Load { size, signed: matches!(sign, Signed) }
 }
 
 const fn store(size: Size, src: SrcKind) -> Form {
@@ -209,307 +231,215 @@ const fn call(kind: CallKind) -> Form {
 }
 
 /// The ISA table.
+#[rustfmt::skip]
 pub static ROWS: &[Row] = &[
     // Arithmetic, 64 bits: section 4.1.
-    row(0x07, Base64, alu(AluOp::Add, W64, Imm), "{dst} += {imm}"),
-    row(0x0f, Base64, alu(AluOp::Add, W64, Register), "{dst} += {src}"),
-    row(0x17, Base64, alu(AluOp::Sub, W64, Imm), "{dst} -= {imm}"),
-    row(0x1f, Base64, alu(AluOp::Sub, W64, Register), "{dst} -= {src}"),
-    row(0x27, Divmul64, alu(AluOp::Mul, W64, Imm), "{dst} *= {imm}"),
-    row(0x2f, Divmul64, alu(AluOp::Mul, W64, Register), "{dst} *= {src}"),
-    row(0x37, Divmul64, alu(AluOp::Div, W64, Imm), "{dst} /= {imm}"),
-    row(0x3f, Divmul64, alu(AluOp::Div, W64, Register), "{dst} /= {src}"),
-    row(0x37, Divmul64, alu(AluOp::Sdiv, W64, Imm), "{dst} s/= {imm}").off(1),
-    row(0x3f, Divmul64, alu(AluOp::Sdiv, W64, Register), "{dst} s/= {src}").off(1),
-    row(0x97, Divmul64, alu(AluOp::Mod, W64, Imm), "{dst} %= {imm}"),
-    row(0x9f, Divmul64, alu(AluOp::Mod, W64, Register), "{dst} %= {src}"),
-    row(0x97, Divmul64, alu(AluOp::Smod, W64, Imm), "{dst} s%= {imm}").off(1),
-    row(0x9f, Divmul64, alu(AluOp::Smod, W64, Register), "{dst} s%= {src}").off(1),
-    row(0x47, Base64, alu(AluOp::Or, W64, Imm), "{dst} |= {imm}"),
-    row(0x4f, Base64, alu(AluOp::Or, W64, Register), "{dst} |= {src}"),
-    row(0x57, Base64, alu(AluOp::And, W64, Imm), "{dst} &= {imm}"),
-    row(0x5f, Base64, alu(AluOp::And, W64, Register), "{dst} &= {src}"),
-    row(0xa7, Base64, alu(AluOp::Xor, W64, Imm), "{dst} ^= {imm}"),
-    row(0xaf, Base64, alu(AluOp::Xor, W64, Register), "{dst} ^= {src}"),
-    row(0x67, Base64, alu(AluOp::Lsh, W64, Imm), "{dst} <<= {imm}"),
-    row(0x6f, Base64, alu(AluOp::Lsh, W64, Register), "{dst} <<= {src}"),
-    row(0x77, Base64, alu(AluOp::Rsh, W64, Imm), "{dst} >>= {imm}"),
-    row(0x7f, Base64, alu(AluOp::Rsh, W64, Register), "{dst} >>= {src}"),
-    row(0xc7, Base64, alu(AluOp::Arsh, W64, Imm), "{dst} s>>= {imm}"),
-    row(0xcf, Base64, alu(AluOp::Arsh, W64, Register), "{dst} s>>= {src}"),
-    row(0xb7, Base64, alu(AluOp::Mov, W64, Imm), "{dst} = {imm}"),
-    row(0xbf, Base64, alu(AluOp::Mov, W64, Register), "{dst} = {src}"),
-    row(0x87, Base64, Form::Neg { width: W64 }, "{dst} = -{dst}"),
-    row(0xbf, Base64, Form::MovSx { width: W64, from: B }, "{dst} = (s8){src}").off(8),
-    row(0xbf, Base64, Form::MovSx { width: W64, from: H }, "{dst} = (s16){src}").off(16),
-    row(0xbf, Base64, Form::MovSx { width: W64, from: W }, "{dst} = (s32){src}").off(32),
+    row(0x07, Base64,   alu(AluOp::Add, W64, Imm),                    "{dst} += {imm}"),
+    row(0x0f, Base64,   alu(AluOp::Add, W64, Register),               "{dst} += {src}"),
+    row(0x17, Base64,   alu(AluOp::Sub, W64, Imm),                    "{dst} -= {imm}"),
+    row(0x1f, Base64,   alu(AluOp::Sub, W64, Register),               "{dst} -= {src}"),
+    row(0x27, Divmul64, alu(AluOp::Mul, W64, Imm),                    "{dst} *= {imm}"),
+    row(0x2f, Divmul64, alu(AluOp::Mul, W64, Register),               "{dst} *= {src}"),
+    row(0x37, Divmul64, alu(AluOp::Div, W64, Imm),                    "{dst} /= {imm}"),
+    row(0x3f, Divmul64, alu(AluOp::Div, W64, Register),               "{dst} /= {src}"),
+    row(0x37, Divmul64, alu(AluOp::Sdiv, W64, Imm),                   "{dst} s/= {imm}").off(1),
+    row(0x3f, Divmul64, alu(AluOp::Sdiv, W64, Register),              "{dst} s/= {src}").off(1),
+    row(0x97, Divmul64, alu(AluOp::Mod, W64, Imm),                    "{dst} %= {imm}"),
+    row(0x9f, Divmul64, alu(AluOp::Mod, W64, Register),               "{dst} %= {src}"),
+    row(0x97, Divmul64, alu(AluOp::Smod, W64, Imm),                   "{dst} s%= {imm}").off(1),
+    row(0x9f, Divmul64, alu(AluOp::Smod, W64, Register),              "{dst} s%= {src}").off(1),
+    row(0x47, Base64,   alu(AluOp::Or, W64, Imm),                     "{dst} |= {imm}"),
+    row(0x4f, Base64,   alu(AluOp::Or, W64, Register),                "{dst} |= {src}"),
+    row(0x57, Base64,   alu(AluOp::And, W64, Imm),                    "{dst} &= {imm}"),
+    row(0x5f, Base64,   alu(AluOp::And, W64, Register),               "{dst} &= {src}"),
+    row(0xa7, Base64,   alu(AluOp::Xor, W64, Imm),                    "{dst} ^= {imm}"),
+    row(0xaf, Base64,   alu(AluOp::Xor, W64, Register),               "{dst} ^= {src}"),
+    row(0x67, Base64,   alu(AluOp::Lsh, W64, Imm),                    "{dst} <<= {imm}"),
+    row(0x6f, Base64,   alu(AluOp::Lsh, W64, Register),               "{dst} <<= {src}"),
+    row(0x77, Base64,   alu(AluOp::Rsh, W64, Imm),                    "{dst} >>= {imm}"),
+    row(0x7f, Base64,   alu(AluOp::Rsh, W64, Register),               "{dst} >>= {src}"),
+    row(0xc7, Base64,   alu(AluOp::Arsh, W64, Imm),                   "{dst} s>>= {imm}"),
+    row(0xcf, Base64,   alu(AluOp::Arsh, W64, Register),              "{dst} s>>= {src}"),
+    row(0xb7, Base64,   alu(AluOp::Mov, W64, Imm),                    "{dst} = {imm}"),
+    row(0xbf, Base64,   alu(AluOp::Mov, W64, Register),               "{dst} = {src}"),
+    row(0x87, Base64,   neg(W64),                                     "{dst} = -{dst}"),
+    row(0xbf, Base64,   movsx(W64, B),                                "{dst} = (s8){src}").off(8),
+    row(0xbf, Base64,   movsx(W64, H),                                "{dst} = (s16){src}").off(16),
+    row(0xbf, Base64,   movsx(W64, W),                                "{dst} = (s32){src}").off(32),
     // Arithmetic, 32 bits: section 4.1.
-    row(0x04, Base32, alu(AluOp::Add, W32, Imm), "{wdst} += {imm32}"),
-    row(0x0c, Base32, alu(AluOp::Add, W32, Register), "{wdst} += {wsrc}"),
-    row(0x14, Base32, alu(AluOp::Sub, W32, Imm), "{wdst} -= {imm32}"),
-    row(0x1c, Base32, alu(AluOp::Sub, W32, Register), "{wdst} -= {wsrc}"),
-    row(0x24, Divmul32, alu(AluOp::Mul, W32, Imm), "{wdst} *= {imm32}"),
-    row(0x2c, Divmul32, alu(AluOp::Mul, W32, Register), "{wdst} *= {wsrc}"),
-    row(0x34, Divmul32, alu(AluOp::Div, W32, Imm), "{wdst} /= {imm32}"),
-    row(0x3c, Divmul32, alu(AluOp::Div, W32, Register), "{wdst} /= {wsrc}"),
-    row(0x34, Divmul32, alu(AluOp::Sdiv, W32, Imm), "{wdst} s/= {imm32}").off(1),
-    row(0x3c, Divmul32, alu(AluOp::Sdiv, W32, Register), "{wdst} s/= {wsrc}").off(1),
-    row(0x94, Divmul32, alu(AluOp::Mod, W32, Imm), "{wdst} %= {imm32}"),
-    row(0x9c, Divmul32, alu(AluOp::Mod, W32, Register), "{wdst} %= {wsrc}"),
-    row(0x94, Divmul32, alu(AluOp::Smod, W32, Imm), "{wdst} s%= {imm32}").off(1),
-    row(0x9c, Divmul32, alu(AluOp::Smod, W32, Register), "{wdst} s%= {wsrc}").off(1),
-    row(0x44, Base32, alu(AluOp::Or, W32, Imm), "{wdst} |= {imm32}"),
-    row(0x4c, Base32, alu(AluOp::Or, W32, Register), "{wdst} |= {wsrc}"),
-    row(0x54, Base32, alu(AluOp::And, W32, Imm), "{wdst} &= {imm32}"),
-    row(0x5c, Base32, alu(AluOp::And, W32, Register), "{wdst} &= {wsrc}"),
-    row(0xa4, Base32, alu(AluOp::Xor, W32, Imm), "{wdst} ^= {imm32}"),
-    row(0xac, Base32, alu(AluOp::Xor, W32, Register), "{wdst} ^= {wsrc}"),
-    row(0x64, Base32, alu(AluOp::Lsh, W32, Imm), "{wdst} <<= {imm32}"),
-    row(0x6c, Base32, alu(AluOp::Lsh, W32, Register), "{wdst} <<= {wsrc}"),
-    row(0x74, Base32, alu(AluOp::Rsh, W32, Imm), "{wdst} >>= {imm32}"),
-    row(0x7c, Base32, alu(AluOp::Rsh, W32, Register), "{wdst} >>= {wsrc}"),
-    row(0xc4, Base32, alu(AluOp::Arsh, W32, Imm), "{wdst} s>>= {imm32}"),
-    row(0xcc, Base32, alu(AluOp::Arsh, W32, Register), "{wdst} s>>= {wsrc}"),
-    row(0xb4, Base32, alu(AluOp::Mov, W32, Imm), "{wdst} = {imm32}"),
-    row(0xbc, Base32, alu(AluOp::Mov, W32, Register), "{wdst} = {wsrc}"),
-    row(0x84, Base32, Form::Neg { width: W32 }, "{wdst} = -{wdst}"),
-    row(0xbc, Base32, Form::MovSx { width: W32, from: B }, "{wdst} = (s8){wsrc}").off(8),
-    row(0xbc, Base32, Form::MovSx { width: W32, from: H }, "{wdst} = (s16){wsrc}").off(16),
+    row(0x04, Base32,   alu(AluOp::Add, W32, Imm),                    "{wdst} += {imm32}"),
+    row(0x0c, Base32,   alu(AluOp::Add, W32, Register),               "{wdst} += {wsrc}"),
+    row(0x14, Base32,   alu(AluOp::Sub, W32, Imm),                    "{wdst} -= {imm32}"),
+    row(0x1c, Base32,   alu(AluOp::Sub, W32, Register),               "{wdst} -= {wsrc}"),
+    row(0x24, Divmul32, alu(AluOp::Mul, W32, Imm),                    "{wdst} *= {imm32}"),
+    row(0x2c, Divmul32, alu(AluOp::Mul, W32, Register),               "{wdst} *= {wsrc}"),
+    row(0x34, Divmul32, alu(AluOp::Div, W32, Imm),                    "{wdst} /= {imm32}"),
+    row(0x3c, Divmul32, alu(AluOp::Div, W32, Register),               "{wdst} /= {wsrc}"),
+    row(0x34, Divmul32, alu(AluOp::Sdiv, W32, Imm),                   "{wdst} s/= {imm32}").off(1),
+    row(0x3c, Divmul32, alu(AluOp::Sdiv, W32, Register),              "{wdst} s/= {wsrc}").off(1),
+    row(0x94, Divmul32, alu(AluOp::Mod, W32, Imm),                    "{wdst} %= {imm32}"),
+    row(0x9c, Divmul32, alu(AluOp::Mod, W32, Register),               "{wdst} %= {wsrc}"),
+    row(0x94, Divmul32, alu(AluOp::Smod, W32, Imm),                   "{wdst} s%= {imm32}").off(1),
+    row(0x9c, Divmul32, alu(AluOp::Smod, W32, Register),              "{wdst} s%= {wsrc}").off(1),
+    row(0x44, Base32,   alu(AluOp::Or, W32, Imm),                     "{wdst} |= {imm32}"),
+    row(0x4c, Base32,   alu(AluOp::Or, W32, Register),                "{wdst} |= {wsrc}"),
+    row(0x54, Base32,   alu(AluOp::And, W32, Imm),                    "{wdst} &= {imm32}"),
+    row(0x5c, Base32,   alu(AluOp::And, W32, Register),               "{wdst} &= {wsrc}"),
+    row(0xa4, Base32,   alu(AluOp::Xor, W32, Imm),                    "{wdst} ^= {imm32}"),
+    row(0xac, Base32,   alu(AluOp::Xor, W32, Register),               "{wdst} ^= {wsrc}"),
+    row(0x64, Base32,   alu(AluOp::Lsh, W32, Imm),                    "{wdst} <<= {imm32}"),
+    row(0x6c, Base32,   alu(AluOp::Lsh, W32, Register),               "{wdst} <<= {wsrc}"),
+    row(0x74, Base32,   alu(AluOp::Rsh, W32, Imm),                    "{wdst} >>= {imm32}"),
+    row(0x7c, Base32,   alu(AluOp::Rsh, W32, Register),               "{wdst} >>= {wsrc}"),
+    row(0xc4, Base32,   alu(AluOp::Arsh, W32, Imm),                   "{wdst} s>>= {imm32}"),
+    row(0xcc, Base32,   alu(AluOp::Arsh, W32, Register),              "{wdst} s>>= {wsrc}"),
+    row(0xb4, Base32,   alu(AluOp::Mov, W32, Imm),                    "{wdst} = {imm32}"),
+    row(0xbc, Base32,   alu(AluOp::Mov, W32, Register),               "{wdst} = {wsrc}"),
+    row(0x84, Base32,   neg(W32),                                     "{wdst} = -{wdst}"),
+    row(0xbc, Base32,   movsx(W32, B),                                "{wdst} = (s8){wsrc}").off(8),
+    row(0xbc, Base32,   movsx(W32, H),                                "{wdst} = (s16){wsrc}").off(16),
     // Byte swaps: section 4.2.
-    row(0xd4, Base32, Form::Endian { kind: Endian::ToLe, size: H }, "{dst} = le16 {dst}").imm(16),
-    row(0xd4, Base32, Form::Endian { kind: Endian::ToLe, size: W }, "{dst} = le32 {dst}").imm(32),
-    row(0xd4, Base64, Form::Endian { kind: Endian::ToLe, size: DW }, "{dst} = le64 {dst}").imm(64),
-    row(0xdc, Base32, Form::Endian { kind: Endian::ToBe, size: H }, "{dst} = be16 {dst}").imm(16),
-    row(0xdc, Base32, Form::Endian { kind: Endian::ToBe, size: W }, "{dst} = be32 {dst}").imm(32),
-    row(0xdc, Base64, Form::Endian { kind: Endian::ToBe, size: DW }, "{dst} = be64 {dst}").imm(64),
-    row(0xd7, Base32, Form::Endian { kind: Endian::Swap, size: H }, "{dst} = bswap16 {dst}").imm(16),
-    row(0xd7, Base32, Form::Endian { kind: Endian::Swap, size: W }, "{dst} = bswap32 {dst}").imm(32),
-    row(0xd7, Base64, Form::Endian { kind: Endian::Swap, size: DW }, "{dst} = bswap64 {dst}").imm(64),
+    row(0xd4, Base32,   swap(Endian::ToLe, H),                        "{dst} = le16 {dst}").imm(16),
+    row(0xd4, Base32,   swap(Endian::ToLe, W),                        "{dst} = le32 {dst}").imm(32),
+    row(0xd4, Base64,   swap(Endian::ToLe, DW),                       "{dst} = le64 {dst}").imm(64),
+    row(0xdc, Base32,   swap(Endian::ToBe, H),                        "{dst} = be16 {dst}").imm(16),
+    row(0xdc, Base32,   swap(Endian::ToBe, W),                        "{dst} = be32 {dst}").imm(32),
+    row(0xdc, Base64,   swap(Endian::ToBe, DW),                       "{dst} = be64 {dst}").imm(64),
+    row(0xd7, Base32,   swap(Endian::Swap, H),                        "{dst} = bswap16 {dst}").imm(16),
+    row(0xd7, Base32,   swap(Endian::Swap, W),                        "{dst} = bswap32 {dst}").imm(32),
+    row(0xd7, Base64,   swap(Endian::Swap, DW),                       "{dst} = bswap64 {dst}").imm(64),
     // Address spaces of arenas: Linux 6.9.
-    row(0xbf, Linux, Form::AddrSpaceCast, "{dst} = addr_space_cast({src}, {to}, {from})").off(1),
+    row(0xbf, Linux,    Form::AddrSpaceCast,                          "{dst} = addr_space_cast({src}, {to}, {from})").off(1),
     // 64-bit immediates, two slots: section 5.4.
-    row(0x18, Base64, lddw(Imm64Kind::Value), "{dst} = {imm64} ll"),
-    row(0x18, Base64, lddw(Imm64Kind::MapFd), "{dst} = map_fd[{imm}]")
-        .src(1)
+    row(0x18, Base64,   lddw(Imm64Kind::Value),                       "{dst} = {imm64} ll"),
+    row(0x18, Base64,   lddw(Imm64Kind::MapFd),                       "{dst} = map_fd[{imm}]").src(1)
         .alias(&["{dst} = map_fd[{imm}] ll"]),
-    row(0x18, Base64, lddw(Imm64Kind::MapFdValue), "{dst} = map_fd[{imm}][0] + {value_off}")
-        .src(2)
+    row(0x18, Base64,   lddw(Imm64Kind::MapFdValue),                  "{dst} = map_fd[{imm}][0] + {value_off}").src(2)
         .alias(&["{dst} = map_fd[{imm}][0]"]),
-    row(0x18, Base64, lddw(Imm64Kind::BtfId), "{dst} = btf_id[{imm}, {btf_fd}]")
-        .src(3)
+    row(0x18, Base64,   lddw(Imm64Kind::BtfId),                       "{dst} = btf_id[{imm}, {btf_fd}]").src(3)
         .alias(&["{dst} = btf_id[{imm}]"]),
-    row(0x18, Base64, lddw(Imm64Kind::Func), "{dst} = subprog[{func}]").src(4),
-    row(0x18, Base64, lddw(Imm64Kind::MapIdx), "{dst} = map[{map}]").src(5).alias(&["{dst} = map[{map}] ll"]),
-    row(0x18, Base64, lddw(Imm64Kind::MapIdxValue), "{dst} = map[{map}][0] + {value_off}")
-        .src(6)
+    row(0x18, Base64,   lddw(Imm64Kind::Func),                        "{dst} = subprog[{func}]").src(4),
+    row(0x18, Base64,   lddw(Imm64Kind::MapIdx),                      "{dst} = map[{map}]").src(5)
+        .alias(&["{dst} = map[{map}] ll"]),
+    row(0x18, Base64,   lddw(Imm64Kind::MapIdxValue),                 "{dst} = map[{map}][0] + {value_off}").src(6)
         .alias(&["{dst} = map[{map}][0]"]),
     // Loads and stores: sections 5.1 and 5.2. LLVM spells narrow ones with `w` registers too.
-    row(0x71, Base32, Form::Load { size: B, signed: false }, "{dst} = *(u8 *)({src} {off})")
-        .alias(&["{wdst} = *(u8 *)({src} {off})"]),
-    row(0x69, Base32, Form::Load { size: H, signed: false }, "{dst} = *(u16 *)({src} {off})")
-        .alias(&["{wdst} = *(u16 *)({src} {off})"]),
-    row(0x61, Base32, Form::Load { size: W, signed: false }, "{dst} = *(u32 *)({src} {off})")
-        .alias(&["{wdst} = *(u32 *)({src} {off})"]),
-    row(0x79, Base64, Form::Load { size: DW, signed: false }, "{dst} = *(u64 *)({src} {off})"),
-    row(0x91, Base64, Form::Load { size: B, signed: true }, "{dst} = *(s8 *)({src} {off})"),
-    row(0x89, Base64, Form::Load { size: H, signed: true }, "{dst} = *(s16 *)({src} {off})"),
-    row(0x81, Base64, Form::Load { size: W, signed: true }, "{dst} = *(s32 *)({src} {off})"),
-    row(0x72, Base32, store(B, Imm), "*(u8 *)({dst} {off}) = {imm32}"),
-    row(0x73, Base32, store(B, Register), "*(u8 *)({dst} {off}) = {src}")
-        .alias(&["*(u8 *)({dst} {off}) = {wsrc}"]),
-    row(0x6a, Base32, store(H, Imm), "*(u16 *)({dst} {off}) = {imm32}"),
-    row(0x6b, Base32, store(H, Register), "*(u16 *)({dst} {off}) = {src}")
-        .alias(&["*(u16 *)({dst} {off}) = {wsrc}"]),
-    row(0x62, Base32, store(W, Imm), "*(u32 *)({dst} {off}) = {imm32}"),
-    row(0x63, Base32, store(W, Register), "*(u32 *)({dst} {off}) = {src}")
-        .alias(&["*(u32 *)({dst} {off}) = {wsrc}"]),
-    row(0x7a, Base64, store(DW, Imm), "*(u64 *)({dst} {off}) = {imm}"),
-    row(0x7b, Base64, store(DW, Register), "*(u64 *)({dst} {off}) = {src}"),
+    row(0x71, Base32,   load(B, Unsigned),                            "{dst/w} = *(u8 *)({src} {off})"),
+    row(0x69, Base32,   load(H, Unsigned),                            "{dst/w} = *(u16 *)({src} {off})"),
+    row(0x61, Base32,   load(W, Unsigned),                            "{dst/w} = *(u32 *)({src} {off})"),
+    row(0x79, Base64,   load(DW, Unsigned),                           "{dst} = *(u64 *)({src} {off})"),
+    row(0x91, Base64,   load(B, Signed),                              "{dst} = *(s8 *)({src} {off})"),
+    row(0x89, Base64,   load(H, Signed),                              "{dst} = *(s16 *)({src} {off})"),
+    row(0x81, Base64,   load(W, Signed),                              "{dst} = *(s32 *)({src} {off})"),
+    row(0x72, Base32,   store(B, Imm),                                "*(u8 *)({dst} {off}) = {imm32}"),
+    row(0x73, Base32,   store(B, Register),                           "*(u8 *)({dst} {off}) = {src/w}"),
+    row(0x6a, Base32,   store(H, Imm),                                "*(u16 *)({dst} {off}) = {imm32}"),
+    row(0x6b, Base32,   store(H, Register),                           "*(u16 *)({dst} {off}) = {src/w}"),
+    row(0x62, Base32,   store(W, Imm),                                "*(u32 *)({dst} {off}) = {imm32}"),
+    row(0x63, Base32,   store(W, Register),                           "*(u32 *)({dst} {off}) = {src/w}"),
+    row(0x7a, Base64,   store(DW, Imm),                               "*(u64 *)({dst} {off}) = {imm}"),
+    row(0x7b, Base64,   store(DW, Register),                          "*(u64 *)({dst} {off}) = {src}"),
     // Atomics: section 5.3. The aliases are the kernel's spellings.
-    row(0xdb, Atomic64, atomic(AtomicOp::Add { fetch: false }, DW), "lock *(u64 *)({dst} {off}) += {src}")
-        .imm(0x00),
-    row(0xdb, Atomic64, atomic(AtomicOp::Or { fetch: false }, DW), "lock *(u64 *)({dst} {off}) |= {src}")
-        .imm(0x40),
-    row(0xdb, Atomic64, atomic(AtomicOp::And { fetch: false }, DW), "lock *(u64 *)({dst} {off}) &= {src}")
-        .imm(0x50),
-    row(0xdb, Atomic64, atomic(AtomicOp::Xor { fetch: false }, DW), "lock *(u64 *)({dst} {off}) ^= {src}")
-        .imm(0xa0),
-    row(
-        0xdb,
-        Atomic64,
-        atomic(AtomicOp::Add { fetch: true }, DW),
-        "{src} = atomic_fetch_add((u64 *)({dst} {off}), {src})",
-    )
-    .imm(0x01)
-    .alias(&["{src} = atomic64_fetch_add((u64 *)({dst} {off}), {src})"]),
-    row(
-        0xdb,
-        Atomic64,
-        atomic(AtomicOp::Or { fetch: true }, DW),
-        "{src} = atomic_fetch_or((u64 *)({dst} {off}), {src})",
-    )
-    .imm(0x41)
-    .alias(&["{src} = atomic64_fetch_or((u64 *)({dst} {off}), {src})"]),
-    row(
-        0xdb,
-        Atomic64,
-        atomic(AtomicOp::And { fetch: true }, DW),
-        "{src} = atomic_fetch_and((u64 *)({dst} {off}), {src})",
-    )
-    .imm(0x51)
-    .alias(&["{src} = atomic64_fetch_and((u64 *)({dst} {off}), {src})"]),
-    row(
-        0xdb,
-        Atomic64,
-        atomic(AtomicOp::Xor { fetch: true }, DW),
-        "{src} = atomic_fetch_xor((u64 *)({dst} {off}), {src})",
-    )
-    .imm(0xa1)
-    .alias(&["{src} = atomic64_fetch_xor((u64 *)({dst} {off}), {src})"]),
-    row(0xdb, Atomic64, atomic(AtomicOp::Xchg, DW), "{src} = xchg_64({dst} {off}, {src})")
-        .imm(0xe1)
+    row(0xdb, Atomic64, atomic(AtomicOp::Add { fetch: false }, DW),   "lock *(u64 *)({dst} {off}) += {src}").imm(0x00),
+    row(0xdb, Atomic64, atomic(AtomicOp::Or { fetch: false }, DW),    "lock *(u64 *)({dst} {off}) |= {src}").imm(0x40),
+    row(0xdb, Atomic64, atomic(AtomicOp::And { fetch: false }, DW),   "lock *(u64 *)({dst} {off}) &= {src}").imm(0x50),
+    row(0xdb, Atomic64, atomic(AtomicOp::Xor { fetch: false }, DW),   "lock *(u64 *)({dst} {off}) ^= {src}").imm(0xa0),
+    row(0xdb, Atomic64, atomic(AtomicOp::Add { fetch: true }, DW),    "{src} = atomic_fetch_add((u64 *)({dst} {off}), {src})").imm(0x01)
+        .alias(&["{src} = atomic64_fetch_add((u64 *)({dst} {off}), {src})"]),
+    row(0xdb, Atomic64, atomic(AtomicOp::Or { fetch: true }, DW),     "{src} = atomic_fetch_or((u64 *)({dst} {off}), {src})").imm(0x41)
+        .alias(&["{src} = atomic64_fetch_or((u64 *)({dst} {off}), {src})"]),
+    row(0xdb, Atomic64, atomic(AtomicOp::And { fetch: true }, DW),    "{src} = atomic_fetch_and((u64 *)({dst} {off}), {src})").imm(0x51)
+        .alias(&["{src} = atomic64_fetch_and((u64 *)({dst} {off}), {src})"]),
+    row(0xdb, Atomic64, atomic(AtomicOp::Xor { fetch: true }, DW),    "{src} = atomic_fetch_xor((u64 *)({dst} {off}), {src})").imm(0xa1)
+        .alias(&["{src} = atomic64_fetch_xor((u64 *)({dst} {off}), {src})"]),
+    row(0xdb, Atomic64, atomic(AtomicOp::Xchg, DW),                   "{src} = xchg_64({dst} {off}, {src})").imm(0xe1)
         .alias(&["{src} = atomic64_xchg((u64 *)({dst} {off}), {src})"]),
-    row(0xdb, Atomic64, atomic(AtomicOp::Cmpxchg, DW), "r0 = cmpxchg_64({dst} {off}, r0, {src})")
-        .imm(0xf1)
+    row(0xdb, Atomic64, atomic(AtomicOp::Cmpxchg, DW),                "r0 = cmpxchg_64({dst} {off}, r0, {src})").imm(0xf1)
         .alias(&["r0 = atomic64_cmpxchg((u64 *)({dst} {off}), r0, {src})"]),
-    row(0xc3, Atomic32, atomic(AtomicOp::Add { fetch: false }, W), "lock *(u32 *)({dst} {off}) += {wsrc}")
-        .imm(0x00)
-        .alias(&["lock *(u32 *)({dst} {off}) += {src}"]),
-    row(0xc3, Atomic32, atomic(AtomicOp::Or { fetch: false }, W), "lock *(u32 *)({dst} {off}) |= {wsrc}")
-        .imm(0x40)
-        .alias(&["lock *(u32 *)({dst} {off}) |= {src}"]),
-    row(0xc3, Atomic32, atomic(AtomicOp::And { fetch: false }, W), "lock *(u32 *)({dst} {off}) &= {wsrc}")
-        .imm(0x50)
-        .alias(&["lock *(u32 *)({dst} {off}) &= {src}"]),
-    row(0xc3, Atomic32, atomic(AtomicOp::Xor { fetch: false }, W), "lock *(u32 *)({dst} {off}) ^= {wsrc}")
-        .imm(0xa0)
-        .alias(&["lock *(u32 *)({dst} {off}) ^= {src}"]),
-    row(
-        0xc3,
-        Atomic32,
-        atomic(AtomicOp::Add { fetch: true }, W),
-        "{wsrc} = atomic_fetch_add((u32 *)({dst} {off}), {wsrc})",
-    )
-    .imm(0x01)
-    .alias(&["{src} = atomic_fetch_add((u32 *)({dst} {off}), {src})"]),
-    row(
-        0xc3,
-        Atomic32,
-        atomic(AtomicOp::Or { fetch: true }, W),
-        "{wsrc} = atomic_fetch_or((u32 *)({dst} {off}), {wsrc})",
-    )
-    .imm(0x41)
-    .alias(&["{src} = atomic_fetch_or((u32 *)({dst} {off}), {src})"]),
-    row(
-        0xc3,
-        Atomic32,
-        atomic(AtomicOp::And { fetch: true }, W),
-        "{wsrc} = atomic_fetch_and((u32 *)({dst} {off}), {wsrc})",
-    )
-    .imm(0x51)
-    .alias(&["{src} = atomic_fetch_and((u32 *)({dst} {off}), {src})"]),
-    row(
-        0xc3,
-        Atomic32,
-        atomic(AtomicOp::Xor { fetch: true }, W),
-        "{wsrc} = atomic_fetch_xor((u32 *)({dst} {off}), {wsrc})",
-    )
-    .imm(0xa1)
-    .alias(&["{src} = atomic_fetch_xor((u32 *)({dst} {off}), {src})"]),
-    row(0xc3, Atomic32, atomic(AtomicOp::Xchg, W), "{wsrc} = xchg32_32({dst} {off}, {wsrc})")
-        .imm(0xe1)
+    row(0xc3, Atomic32, atomic(AtomicOp::Add { fetch: false }, W),    "lock *(u32 *)({dst} {off}) += {wsrc/r}").imm(0x00),
+    row(0xc3, Atomic32, atomic(AtomicOp::Or { fetch: false }, W),     "lock *(u32 *)({dst} {off}) |= {wsrc/r}").imm(0x40),
+    row(0xc3, Atomic32, atomic(AtomicOp::And { fetch: false }, W),    "lock *(u32 *)({dst} {off}) &= {wsrc/r}").imm(0x50),
+    row(0xc3, Atomic32, atomic(AtomicOp::Xor { fetch: false }, W),    "lock *(u32 *)({dst} {off}) ^= {wsrc/r}").imm(0xa0),
+    row(0xc3, Atomic32, atomic(AtomicOp::Add { fetch: true }, W),     "{wsrc/r} = atomic_fetch_add((u32 *)({dst} {off}), {wsrc/r})").imm(0x01),
+    row(0xc3, Atomic32, atomic(AtomicOp::Or { fetch: true }, W),      "{wsrc/r} = atomic_fetch_or((u32 *)({dst} {off}), {wsrc/r})").imm(0x41),
+    row(0xc3, Atomic32, atomic(AtomicOp::And { fetch: true }, W),     "{wsrc/r} = atomic_fetch_and((u32 *)({dst} {off}), {wsrc/r})").imm(0x51),
+    row(0xc3, Atomic32, atomic(AtomicOp::Xor { fetch: true }, W),     "{wsrc/r} = atomic_fetch_xor((u32 *)({dst} {off}), {wsrc/r})").imm(0xa1),
+    row(0xc3, Atomic32, atomic(AtomicOp::Xchg, W),                    "{wsrc/r} = xchg32_32({dst} {off}, {wsrc/r})").imm(0xe1)
+        .alias(&["{wsrc/r} = atomic_xchg((u32 *)({dst} {off}), {wsrc/r})"]),
+    row(0xc3, Atomic32, atomic(AtomicOp::Cmpxchg, W),                 "w0 = cmpxchg32_32({dst} {off}, w0, {wsrc/r})").imm(0xf1)
         .alias(&[
-            "{src} = atomic_xchg((u32 *)({dst} {off}), {src})",
-            "{src} = xchg32_32({dst} {off}, {src})",
-        ]),
-    row(0xc3, Atomic32, atomic(AtomicOp::Cmpxchg, W), "w0 = cmpxchg32_32({dst} {off}, w0, {wsrc})")
-        .imm(0xf1)
-        .alias(&[
-            "r0 = atomic_cmpxchg((u32 *)({dst} {off}), r0, {src})",
-            "r0 = cmpxchg32_32({dst} {off}, r0, {src})",
+            "r0 = atomic_cmpxchg((u32 *)({dst} {off}), r0, {wsrc/r})",
+            "r0 = cmpxchg32_32({dst} {off}, r0, {wsrc/r})",
         ]),
     // Load-acquire and store-release: Linux 6.15.
-    row(0xd3, Linux, Form::LoadAcquire { size: B }, "{dst} = load_acquire((u8 *)({src} {off}))")
-        .imm(0x100)
-        .alias(&["{wdst} = load_acquire((u8 *)({src} {off}))"]),
-    row(0xcb, Linux, Form::LoadAcquire { size: H }, "{dst} = load_acquire((u16 *)({src} {off}))")
-        .imm(0x100)
-        .alias(&["{wdst} = load_acquire((u16 *)({src} {off}))"]),
-    row(0xc3, Linux, Form::LoadAcquire { size: W }, "{dst} = load_acquire((u32 *)({src} {off}))")
-        .imm(0x100)
-        .alias(&["{wdst} = load_acquire((u32 *)({src} {off}))"]),
-    row(0xdb, Linux, Form::LoadAcquire { size: DW }, "{dst} = load_acquire((u64 *)({src} {off}))").imm(0x100),
-    row(0xd3, Linux, Form::StoreRelease { size: B }, "store_release((u8 *)({dst} {off}), {src})")
-        .imm(0x110)
-        .alias(&["store_release((u8 *)({dst} {off}), {wsrc})"]),
-    row(0xcb, Linux, Form::StoreRelease { size: H }, "store_release((u16 *)({dst} {off}), {src})")
-        .imm(0x110)
-        .alias(&["store_release((u16 *)({dst} {off}), {wsrc})"]),
-    row(0xc3, Linux, Form::StoreRelease { size: W }, "store_release((u32 *)({dst} {off}), {src})")
-        .imm(0x110)
-        .alias(&["store_release((u32 *)({dst} {off}), {wsrc})"]),
-    row(0xdb, Linux, Form::StoreRelease { size: DW }, "store_release((u64 *)({dst} {off}), {src})")
-        .imm(0x110),
+    row(0xd3, Linux,    Form::LoadAcquire { size: B },                "{dst/w} = load_acquire((u8 *)({src} {off}))").imm(0x100),
+    row(0xcb, Linux,    Form::LoadAcquire { size: H },                "{dst/w} = load_acquire((u16 *)({src} {off}))").imm(0x100),
+    row(0xc3, Linux,    Form::LoadAcquire { size: W },                "{dst/w} = load_acquire((u32 *)({src} {off}))").imm(0x100),
+    row(0xdb, Linux,    Form::LoadAcquire { size: DW },               "{dst} = load_acquire((u64 *)({src} {off}))").imm(0x100),
+    row(0xd3, Linux,    Form::StoreRelease { size: B },               "store_release((u8 *)({dst} {off}), {src/w})").imm(0x110),
+    row(0xcb, Linux,    Form::StoreRelease { size: H },               "store_release((u16 *)({dst} {off}), {src/w})").imm(0x110),
+    row(0xc3, Linux,    Form::StoreRelease { size: W },               "store_release((u32 *)({dst} {off}), {src/w})").imm(0x110),
+    row(0xdb, Linux,    Form::StoreRelease { size: DW },              "store_release((u64 *)({dst} {off}), {src})").imm(0x110),
     // Legacy packet loads: section 5.5.
-    row(0x30, Packet, legacy(B, LegacyKind::Abs), "r0 = *(u8 *)skb[{imm}]"),
-    row(0x50, Packet, legacy(B, LegacyKind::Ind), "r0 = *(u8 *)skb[{src} {imm_off}]"),
-    row(0x28, Packet, legacy(H, LegacyKind::Abs), "r0 = *(u16 *)skb[{imm}]"),
-    row(0x48, Packet, legacy(H, LegacyKind::Ind), "r0 = *(u16 *)skb[{src} {imm_off}]"),
-    row(0x20, Packet, legacy(W, LegacyKind::Abs), "r0 = *(u32 *)skb[{imm}]"),
-    row(0x40, Packet, legacy(W, LegacyKind::Ind), "r0 = *(u32 *)skb[{src} {imm_off}]"),
+    row(0x30, Packet,   legacy(B, LegacyKind::Abs),                   "r0 = *(u8 *)skb[{imm}]"),
+    row(0x50, Packet,   legacy(B, LegacyKind::Ind),                   "r0 = *(u8 *)skb[{src} {imm_off}]"),
+    row(0x28, Packet,   legacy(H, LegacyKind::Abs),                   "r0 = *(u16 *)skb[{imm}]"),
+    row(0x48, Packet,   legacy(H, LegacyKind::Ind),                   "r0 = *(u16 *)skb[{src} {imm_off}]"),
+    row(0x20, Packet,   legacy(W, LegacyKind::Abs),                   "r0 = *(u32 *)skb[{imm}]"),
+    row(0x40, Packet,   legacy(W, LegacyKind::Ind),                   "r0 = *(u32 *)skb[{src} {imm_off}]"),
     // Jumps: section 4.3. `may_goto` is Linux 6.9.
-    row(0x05, Base32, Form::Ja, "goto {jump}"),
-    row(0x06, Base32, Form::Gotol, "gotol {long_jump}"),
-    row(0xe5, Linux, Form::MayGoto, "may_goto {jump}"),
-    row(0x15, Base64, branch(Cond::Eq, W64, Imm), "if {dst} == {imm} goto {jump}"),
-    row(0x1d, Base64, branch(Cond::Eq, W64, Register), "if {dst} == {src} goto {jump}"),
-    row(0x55, Base64, branch(Cond::Ne, W64, Imm), "if {dst} != {imm} goto {jump}"),
-    row(0x5d, Base64, branch(Cond::Ne, W64, Register), "if {dst} != {src} goto {jump}"),
-    row(0x45, Base64, branch(Cond::Set, W64, Imm), "if {dst} & {imm} goto {jump}"),
-    row(0x4d, Base64, branch(Cond::Set, W64, Register), "if {dst} & {src} goto {jump}"),
-    row(0x25, Base64, branch(Cond::Gt, W64, Imm), "if {dst} > {imm} goto {jump}"),
-    row(0x2d, Base64, branch(Cond::Gt, W64, Register), "if {dst} > {src} goto {jump}"),
-    row(0x35, Base64, branch(Cond::Ge, W64, Imm), "if {dst} >= {imm} goto {jump}"),
-    row(0x3d, Base64, branch(Cond::Ge, W64, Register), "if {dst} >= {src} goto {jump}"),
-    row(0xa5, Base64, branch(Cond::Lt, W64, Imm), "if {dst} < {imm} goto {jump}"),
-    row(0xad, Base64, branch(Cond::Lt, W64, Register), "if {dst} < {src} goto {jump}"),
-    row(0xb5, Base64, branch(Cond::Le, W64, Imm), "if {dst} <= {imm} goto {jump}"),
-    row(0xbd, Base64, branch(Cond::Le, W64, Register), "if {dst} <= {src} goto {jump}"),
-    row(0x65, Base64, branch(Cond::Sgt, W64, Imm), "if {dst} s> {imm} goto {jump}"),
-    row(0x6d, Base64, branch(Cond::Sgt, W64, Register), "if {dst} s> {src} goto {jump}"),
-    row(0x75, Base64, branch(Cond::Sge, W64, Imm), "if {dst} s>= {imm} goto {jump}"),
-    row(0x7d, Base64, branch(Cond::Sge, W64, Register), "if {dst} s>= {src} goto {jump}"),
-    row(0xc5, Base64, branch(Cond::Slt, W64, Imm), "if {dst} s< {imm} goto {jump}"),
-    row(0xcd, Base64, branch(Cond::Slt, W64, Register), "if {dst} s< {src} goto {jump}"),
-    row(0xd5, Base64, branch(Cond::Sle, W64, Imm), "if {dst} s<= {imm} goto {jump}"),
-    row(0xdd, Base64, branch(Cond::Sle, W64, Register), "if {dst} s<= {src} goto {jump}"),
-    row(0x16, Base32, branch(Cond::Eq, W32, Imm), "if {wdst} == {imm32} goto {jump}"),
-    row(0x1e, Base32, branch(Cond::Eq, W32, Register), "if {wdst} == {wsrc} goto {jump}"),
-    row(0x56, Base32, branch(Cond::Ne, W32, Imm), "if {wdst} != {imm32} goto {jump}"),
-    row(0x5e, Base32, branch(Cond::Ne, W32, Register), "if {wdst} != {wsrc} goto {jump}"),
-    row(0x46, Base32, branch(Cond::Set, W32, Imm), "if {wdst} & {imm32} goto {jump}"),
-    row(0x4e, Base32, branch(Cond::Set, W32, Register), "if {wdst} & {wsrc} goto {jump}"),
-    row(0x26, Base32, branch(Cond::Gt, W32, Imm), "if {wdst} > {imm32} goto {jump}"),
-    row(0x2e, Base32, branch(Cond::Gt, W32, Register), "if {wdst} > {wsrc} goto {jump}"),
-    row(0x36, Base32, branch(Cond::Ge, W32, Imm), "if {wdst} >= {imm32} goto {jump}"),
-    row(0x3e, Base32, branch(Cond::Ge, W32, Register), "if {wdst} >= {wsrc} goto {jump}"),
-    row(0xa6, Base32, branch(Cond::Lt, W32, Imm), "if {wdst} < {imm32} goto {jump}"),
-    row(0xae, Base32, branch(Cond::Lt, W32, Register), "if {wdst} < {wsrc} goto {jump}"),
-    row(0xb6, Base32, branch(Cond::Le, W32, Imm), "if {wdst} <= {imm32} goto {jump}"),
-    row(0xbe, Base32, branch(Cond::Le, W32, Register), "if {wdst} <= {wsrc} goto {jump}"),
-    row(0x66, Base32, branch(Cond::Sgt, W32, Imm), "if {wdst} s> {imm32} goto {jump}"),
-    row(0x6e, Base32, branch(Cond::Sgt, W32, Register), "if {wdst} s> {wsrc} goto {jump}"),
-    row(0x76, Base32, branch(Cond::Sge, W32, Imm), "if {wdst} s>= {imm32} goto {jump}"),
-    row(0x7e, Base32, branch(Cond::Sge, W32, Register), "if {wdst} s>= {wsrc} goto {jump}"),
-    row(0xc6, Base32, branch(Cond::Slt, W32, Imm), "if {wdst} s< {imm32} goto {jump}"),
-    row(0xce, Base32, branch(Cond::Slt, W32, Register), "if {wdst} s< {wsrc} goto {jump}"),
-    row(0xd6, Base32, branch(Cond::Sle, W32, Imm), "if {wdst} s<= {imm32} goto {jump}"),
-    row(0xde, Base32, branch(Cond::Sle, W32, Register), "if {wdst} s<= {wsrc} goto {jump}"),
+    row(0x05, Base32,   Form::Ja,                                     "goto {jump}"),
+    row(0x06, Base32,   Form::Gotol,                                  "gotol {long_jump}"),
+    row(0xe5, Linux,    Form::MayGoto,                                "may_goto {jump}"),
+    row(0x15, Base64,   branch(Cond::Eq, W64, Imm),                   "if {dst} == {imm} goto {jump}"),
+    row(0x1d, Base64,   branch(Cond::Eq, W64, Register),              "if {dst} == {src} goto {jump}"),
+    row(0x55, Base64,   branch(Cond::Ne, W64, Imm),                   "if {dst} != {imm} goto {jump}"),
+    row(0x5d, Base64,   branch(Cond::Ne, W64, Register),              "if {dst} != {src} goto {jump}"),
+    row(0x45, Base64,   branch(Cond::Set, W64, Imm),                  "if {dst} & {imm} goto {jump}"),
+    row(0x4d, Base64,   branch(Cond::Set, W64, Register),             "if {dst} & {src} goto {jump}"),
+    row(0x25, Base64,   branch(Cond::Gt, W64, Imm),                   "if {dst} > {imm} goto {jump}"),
+    row(0x2d, Base64,   branch(Cond::Gt, W64, Register),              "if {dst} > {src} goto {jump}"),
+    row(0x35, Base64,   branch(Cond::Ge, W64, Imm),                   "if {dst} >= {imm} goto {jump}"),
+    row(0x3d, Base64,   branch(Cond::Ge, W64, Register),              "if {dst} >= {src} goto {jump}"),
+    row(0xa5, Base64,   branch(Cond::Lt, W64, Imm),                   "if {dst} < {imm} goto {jump}"),
+    row(0xad, Base64,   branch(Cond::Lt, W64, Register),              "if {dst} < {src} goto {jump}"),
+    row(0xb5, Base64,   branch(Cond::Le, W64, Imm),                   "if {dst} <= {imm} goto {jump}"),
+    row(0xbd, Base64,   branch(Cond::Le, W64, Register),              "if {dst} <= {src} goto {jump}"),
+    row(0x65, Base64,   branch(Cond::Sgt, W64, Imm),                  "if {dst} s> {imm} goto {jump}"),
+    row(0x6d, Base64,   branch(Cond::Sgt, W64, Register),             "if {dst} s> {src} goto {jump}"),
+    row(0x75, Base64,   branch(Cond::Sge, W64, Imm),                  "if {dst} s>= {imm} goto {jump}"),
+    row(0x7d, Base64,   branch(Cond::Sge, W64, Register),             "if {dst} s>= {src} goto {jump}"),
+    row(0xc5, Base64,   branch(Cond::Slt, W64, Imm),                  "if {dst} s< {imm} goto {jump}"),
+    row(0xcd, Base64,   branch(Cond::Slt, W64, Register),             "if {dst} s< {src} goto {jump}"),
+    row(0xd5, Base64,   branch(Cond::Sle, W64, Imm),                  "if {dst} s<= {imm} goto {jump}"),
+    row(0xdd, Base64,   branch(Cond::Sle, W64, Register),             "if {dst} s<= {src} goto {jump}"),
+    row(0x16, Base32,   branch(Cond::Eq, W32, Imm),                   "if {wdst} == {imm32} goto {jump}"),
+    row(0x1e, Base32,   branch(Cond::Eq, W32, Register),              "if {wdst} == {wsrc} goto {jump}"),
+    row(0x56, Base32,   branch(Cond::Ne, W32, Imm),                   "if {wdst} != {imm32} goto {jump}"),
+    row(0x5e, Base32,   branch(Cond::Ne, W32, Register),              "if {wdst} != {wsrc} goto {jump}"),
+    row(0x46, Base32,   branch(Cond::Set, W32, Imm),                  "if {wdst} & {imm32} goto {jump}"),
+    row(0x4e, Base32,   branch(Cond::Set, W32, Register),             "if {wdst} & {wsrc} goto {jump}"),
+    row(0x26, Base32,   branch(Cond::Gt, W32, Imm),                   "if {wdst} > {imm32} goto {jump}"),
+    row(0x2e, Base32,   branch(Cond::Gt, W32, Register),              "if {wdst} > {wsrc} goto {jump}"),
+    row(0x36, Base32,   branch(Cond::Ge, W32, Imm),                   "if {wdst} >= {imm32} goto {jump}"),
+    row(0x3e, Base32,   branch(Cond::Ge, W32, Register),              "if {wdst} >= {wsrc} goto {jump}"),
+    row(0xa6, Base32,   branch(Cond::Lt, W32, Imm),                   "if {wdst} < {imm32} goto {jump}"),
+    row(0xae, Base32,   branch(Cond::Lt, W32, Register),              "if {wdst} < {wsrc} goto {jump}"),
+    row(0xb6, Base32,   branch(Cond::Le, W32, Imm),                   "if {wdst} <= {imm32} goto {jump}"),
+    row(0xbe, Base32,   branch(Cond::Le, W32, Register),              "if {wdst} <= {wsrc} goto {jump}"),
+    row(0x66, Base32,   branch(Cond::Sgt, W32, Imm),                  "if {wdst} s> {imm32} goto {jump}"),
+    row(0x6e, Base32,   branch(Cond::Sgt, W32, Register),             "if {wdst} s> {wsrc} goto {jump}"),
+    row(0x76, Base32,   branch(Cond::Sge, W32, Imm),                  "if {wdst} s>= {imm32} goto {jump}"),
+    row(0x7e, Base32,   branch(Cond::Sge, W32, Register),             "if {wdst} s>= {wsrc} goto {jump}"),
+    row(0xc6, Base32,   branch(Cond::Slt, W32, Imm),                  "if {wdst} s< {imm32} goto {jump}"),
+    row(0xce, Base32,   branch(Cond::Slt, W32, Register),             "if {wdst} s< {wsrc} goto {jump}"),
+    row(0xd6, Base32,   branch(Cond::Sle, W32, Imm),                  "if {wdst} s<= {imm32} goto {jump}"),
+    row(0xde, Base32,   branch(Cond::Sle, W32, Register),             "if {wdst} s<= {wsrc} goto {jump}"),
     // Calls and exit: sections 4.3.1 and 4.3.2.
-    row(0x85, Base32, call(CallKind::Helper), "call {helper}"),
-    row(0x85, Base32, call(CallKind::Subprog), "call {subprog}").src(1),
-    row(0x85, Base32, call(CallKind::Kfunc), "call {kfunc}").src(2),
-    row(0x95, Base32, Form::Exit, "exit"),
+    row(0x85, Base32,   call(CallKind::Helper),                       "call {helper}"),
+    row(0x85, Base32,   call(CallKind::Subprog),                      "call {subprog}").src(1),
+    row(0x85, Base32,   call(CallKind::Kfunc),                        "call {kfunc}").src(2),
+    row(0x95, Base32,   Form::Exit,                                   "exit"),
 ];
 
 /// Rows by a key, as chains: first row of each key, and for each row the next of its key.

@@ -50,6 +50,7 @@ fn aliases_are_of_the_same_row() {
                 .replace("{wdst}", "w3")
                 .replace("{src}", "r4")
                 .replace("{wsrc}", "w4")
+                .replace("{wsrc/r}", "r4")
                 .replace("{off}", "+8")
                 .replace("{imm}", "7")
                 .replace("{map}", "1");
@@ -224,6 +225,9 @@ fn other_ways_to_write() {
         ("r1 = 0xffffffffffffffff ll", "r1 = -1 ll"),
         ("if r1 > 1 goto pc+3", "if r1 > 1 goto +3"),
         ("call -1", "call 4294967295"),
+        ("lock *(u32 *)(r1 + 0) += r2", "lock *(u32 *)(r1 + 0) += w2"),
+        ("*(u16 *)(r1 + 0) = w2", "*(u16 *)(r1 + 0) = r2"),
+        ("r2 = xchg32_32(r1 + 0, w2)", "w2 = xchg32_32(r1 + 0, w2)"),
         ("r1 = map[3] ll", "r1 = map[3]"),
     ] {
         assert_eq!(asm(text), asm(same), "{text}");

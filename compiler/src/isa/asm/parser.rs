@@ -90,13 +90,9 @@ pub(super) fn parse<'a>(
 /// Whether a spelling can start with a token, by their first letters: most lines need no more than
 /// that to be told from most rows.
 fn may_start(spelling: &str, token: Option<&Token<'_>>) -> bool {
-    let first = match spelling.as_bytes() {
-        [b'{', b'w', ..] => b'w',
-        [b'{', ..] => b'r',
-        [first, ..] => *first,
-        [] => return false,
-    };
-    token.is_some_and(|token| token.text.as_bytes().first() == Some(&first))
+    let (Some(token), Some(first)) = (token, spelling.bytes().next()) else { return false };
+    // A spelling that starts with a hole starts with a register.
+    if first == b'{' { token.text.starts_with(['r', 'w']) } else { token.text.starts_with(char::from(first)) }
 }
 
 /// Why a spelling does not fit.
@@ -186,10 +182,12 @@ impl<'a> Matcher<'_, 'a, '_> {
 
     fn operand(&mut self, hole: Hole) -> Matched<()> {
         match hole {
-            Hole::Dst => self.register(Field::Dst, 'r')?,
-            Hole::WDst => self.register(Field::Dst, 'w')?,
-            Hole::Src => self.register(Field::Src, 'r')?,
-            Hole::WSrc => self.register(Field::Src, 'w')?,
+            Hole::Dst => self.register(Field::Dst, "r")?,
+            Hole::WDst => self.register(Field::Dst, "w")?,
+            Hole::Src => self.register(Field::Src, "r")?,
+            Hole::WSrc => self.register(Field::Src, "w")?,
+            Hole::DstEither => self.register(Field::Dst, "rw")?,
+            Hole::SrcEither | Hole::WSrcEither => self.register(Field::Src, "rw")?,
             Hole::Off => self.operands.off = self.displacement()?,
             Hole::ImmOff => self.operands.imm = self.displacement()?,
             Hole::Imm => self.operands.imm = self.number()?,
@@ -217,14 +215,16 @@ impl<'a> Matcher<'_, 'a, '_> {
         Ok(())
     }
 
-    fn register(&mut self, field: Field, letter: char) -> Matched<()> {
-        let wrong = Wrong::Expected(if letter == 'r' {
-            "a register `r0`…`r10`"
-        } else {
-            "a register `w0`…`w10`"
+    /// A register under one of the letters.
+    fn register(&mut self, field: Field, letters: &'static str) -> Matched<()> {
+        let wrong = Wrong::Expected(match letters {
+            "r" => "a register `r0`…`r10`",
+            "w" => "a register `w0`…`w10`",
+            _ => "a register",
         });
         let Some(token) = self.peek() else { return Err(wrong) };
-        let number = token.text.strip_prefix(letter).filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+        let letter = token.text.chars().next().filter(|letter| letters.contains(*letter));
+        let number = letter.map(|_| &token.text[1..]).filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
         let Some(number) = number.filter(|n| !n.is_empty()) else { return Err(wrong) };
         // `r01` is no register either.
         let reg = Reg::all().find(|reg| reg.number().to_string() == number);
@@ -233,7 +233,7 @@ impl<'a> Matcher<'_, 'a, '_> {
         };
         let place = if field == Field::Dst { &mut self.operands.dst } else { &mut self.operands.src };
         if self.registers & field.bit() != 0 && *place != reg {
-            let expected = format!("{letter}{}", place.number());
+            let expected = format!("{}{}", &token.text[..1], place.number());
             return Err(Wrong::Problem(AsmProblem::NotSame { found: token.text.to_owned(), expected }));
         }
         *place = reg;
