@@ -13,6 +13,7 @@ pub mod btf;
 pub mod cfg;
 pub mod diag;
 pub mod elf;
+pub mod ir;
 pub mod isa;
 pub mod options;
 pub mod pipeline;

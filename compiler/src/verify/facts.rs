@@ -110,3 +110,52 @@ impl Facts {
         &self.subprogs[id.index()]
     }
 }
+
+#[cfg(test)]
+impl Facts {
+    /// Facts for tests of code generation, unproven: what can be reached is executed, branches go both
+    /// ways, memory is the stack through `r10` and otherwise unknown. `adjust` sees each fact last.
+    pub(crate) fn assumed(
+        program: &crate::program::Program,
+        mut adjust: impl FnMut(InsnIdx, &mut InsnFact),
+    ) -> Self {
+        use crate::isa::{CallTarget, Insn, Reg};
+        let mut insns = vec![InsnFact::default(); program.insns.len()].into_boxed_slice();
+        let mut work: Vec<InsnIdx> = program.subprogs.iter().map(|s| s.start).collect();
+        while let Some(at) = work.pop() {
+            let fact = &mut insns[at.index()];
+            if std::mem::replace(&mut fact.reach.executed, true) {
+                continue;
+            }
+            fact.reach = Reach { executed: true, taken: true, fallthrough: true };
+            let next = InsnIdx(at.0 + 1);
+            match program.insns[at.index()] {
+                Insn::Exit => {}
+                Insn::Ja { off } => work.extend(at.jump(i32::from(off))),
+                Insn::Gotol { off } => work.extend(at.jump(off)),
+                Insn::Branch { off, .. } | Insn::MayGoto { off } => {
+                    work.extend([next]);
+                    work.extend(at.jump(i32::from(off)));
+                }
+                Insn::LoadImm64 { .. } => work.push(InsnIdx(at.0 + 2)),
+                Insn::Load { base, off, .. }
+                | Insn::Store { base, off, .. }
+                | Insn::Atomic { base, off, .. }
+                | Insn::LoadAcquire { base, off, .. }
+                | Insn::StoreRelease { base, off, .. } => {
+                    let stack = Access::OwnStack { off: Some(i32::from(off)) };
+                    fact.access = Some(if base == Reg::R10 { stack } else { Access::Mixed });
+                    work.push(next);
+                }
+                Insn::Call(CallTarget::Subprog(off)) => {
+                    fact.call.subprog = at.jump(off).map(|target| program.subprog_of(target));
+                    work.push(next);
+                }
+                _ => work.push(next),
+            }
+            adjust(at, &mut insns[at.index()]);
+        }
+        let subprog = SubprogFact { called: true, stack_depth: 512, tail_calls: true };
+        Self::new(insns, vec![subprog; program.subprogs.len()].into_boxed_slice())
+    }
+}

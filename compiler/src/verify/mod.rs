@@ -3,7 +3,7 @@
 mod facts;
 pub mod scalar;
 
-pub use facts::{Access, CallFact, Facts, InsnFact, Reach};
+pub use facts::{Access, CallFact, Facts, InsnFact, Reach, SubprogFact};
 
 use crate::diag::Diagnostic;
 

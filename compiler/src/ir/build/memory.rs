@@ -1,0 +1,196 @@
+//! Loads, stores and atomics, and the context's rewriting from the UAPI's layout to the native one.
+//!
+//! The context is read in the machine's own byte order, a whole field at a time; part of a field is
+//! cut out of it afterwards, as little-endian bytecode sees it.
+
+use brolga_abi::context::Field;
+
+use super::Builder;
+use crate::diag::CompileError;
+use crate::ir::function::{Type, Value};
+use crate::ir::ops::{Binary, ExtendKind, Mem, Op, Rmw};
+use crate::isa::{AtomicOp, Operand, Reg, Size, Width};
+use crate::verify::Access;
+
+/// A context access: the native field and the byte within it.
+struct ContextPlace {
+    mem: Mem,
+    native: Size,
+    within: u32,
+    field: &'static Field,
+}
+
+impl Builder<'_> {
+    fn access(&self) -> Result<Access, CompileError> {
+        self.facts.at(self.at).access.ok_or_else(|| self.internal("nothing is proven of this access"))
+    }
+
+    fn mem(&mut self, base: Reg, off: i16) -> Result<Mem, CompileError> {
+        let access = self.access()?;
+        let base = self.reg(base);
+        Ok(Mem { base, off: i32::from(off), access })
+    }
+
+    pub(super) fn load(
+        &mut self,
+        size: Size,
+        signed: bool,
+        dst: Reg,
+        base: Reg,
+        off: i16,
+    ) -> Result<(), CompileError> {
+        let kind = if signed { ExtendKind::Sign } else { ExtendKind::Zero };
+        let value = if let Access::Context { off: field } = self.access()? {
+            self.load_context(size, kind, base, off, field)?
+        } else {
+            let mem = self.mem(base, off)?;
+            self.push(Op::Load { mem, size, extend: kind }, Type::I64)
+        };
+        self.set(dst, value);
+        Ok(())
+    }
+
+    pub(super) fn store(
+        &mut self,
+        size: Size,
+        base: Reg,
+        off: i16,
+        src: Operand,
+    ) -> Result<(), CompileError> {
+        if let Access::Context { off: field } = self.access()? {
+            let place = self.context_place(base, off, field)?;
+            if place.within != 0 || size.bytes() != place.field.width || size != place.native {
+                return Err(self.unsupported(format!("a write to part of `{}`", place.field.name)));
+            }
+            let value = self.operand(src, Width::W64);
+            self.push_effect(Op::Store { mem: place.mem, size, value });
+            return Ok(());
+        }
+        let mem = self.mem(base, off)?;
+        let value = match (src, size) {
+            (Operand::Imm(imm), Size::B | Size::H | Size::W) => self.const32(imm.cast_unsigned()),
+            (_, Size::B | Size::H | Size::W | Size::DW) => self.operand(src, Width::W64),
+        };
+        self.push_effect(Op::Store { mem, size, value });
+        Ok(())
+    }
+
+    fn load_context(
+        &mut self,
+        size: Size,
+        kind: ExtendKind,
+        base: Reg,
+        off: i16,
+        field: u32,
+    ) -> Result<Value, CompileError> {
+        let place = self.context_place(base, off, field)?;
+        if place.native == Size::DW {
+            // A pointer, of which the UAPI shows 32 bits.
+            return Ok(
+                self.push(Op::Load { mem: place.mem, size: Size::DW, extend: ExtendKind::Zero }, Type::I64)
+            );
+        }
+        if place.within + size.bytes() > place.field.width {
+            return Err(self.unsupported(format!("an access that goes beyond `{}`", place.field.name)));
+        }
+        let whole = size.bytes() == place.field.width;
+        let extend = if whole { kind } else { ExtendKind::Zero };
+        let mut value = self.push(Op::Load { mem: place.mem, size: place.native, extend }, Type::I64);
+        if place.within > 0 {
+            let bits = self.const64(u64::from(place.within) * 8);
+            value = self.binary(Binary::Ushr, value, bits, Type::I64);
+        }
+        if !whole {
+            value = self.push(Op::Extend { kind, from: size, a: value }, Type::I64);
+        }
+        Ok(value)
+    }
+
+    /// Where a context access goes. The bytecode's address is `base + off` in the UAPI's layout, and
+    /// equals the context's address plus `uapi`, whatever was added to `base` before.
+    fn context_place(&mut self, base: Reg, off: i16, uapi: u32) -> Result<ContextPlace, CompileError> {
+        let info = self.program.kind.info().context;
+        let field = info.field_at(uapi).ok_or_else(|| self.internal("no such context field"))?;
+        let native = match field.native_width {
+            1 => Size::B,
+            2 => Size::H,
+            4 => Size::W,
+            8 => Size::DW,
+            _ => return Err(self.internal("a context field of odd width")),
+        };
+        let moved = i64::from(off) - i64::from(uapi) + i64::from(field.native_offset);
+        let off = i32::try_from(moved).map_err(|_| self.internal("a context access out of range"))?;
+        let base = self.reg(base);
+        let mem = Mem { base, off, access: Access::Context { off: field.offset } };
+        Ok(ContextPlace { mem, native, within: uapi - field.offset, field })
+    }
+
+    pub(super) fn atomic(
+        &mut self,
+        op: AtomicOp,
+        size: Size,
+        base: Reg,
+        off: i16,
+        src: Reg,
+    ) -> Result<(), CompileError> {
+        let mem = self.mem(base, off)?;
+        let (width, ty) = match size {
+            Size::DW => (Width::W64, Type::I64),
+            Size::W => (Width::W32, Type::I32),
+            Size::B | Size::H => return Err(self.internal("an atomic of less than 32 bits")),
+        };
+        let value = self.operand(Operand::Reg(src), width);
+        let (op, old_to) = match op {
+            AtomicOp::Add { fetch } => (Rmw::Add, fetch.then_some(src)),
+            AtomicOp::Or { fetch } => (Rmw::Or, fetch.then_some(src)),
+            AtomicOp::And { fetch } => (Rmw::And, fetch.then_some(src)),
+            AtomicOp::Xor { fetch } => (Rmw::Xor, fetch.then_some(src)),
+            AtomicOp::Xchg => (Rmw::Exchange, Some(src)),
+            AtomicOp::Cmpxchg => {
+                let expected = self.operand(Operand::Reg(Reg::R0), width);
+                let old = self.push(Op::AtomicCas { mem, size, expected, value }, ty);
+                self.set_old(width, Reg::R0, old);
+                return Ok(());
+            }
+        };
+        let old = self.push(Op::AtomicRmw { op, mem, size, value }, ty);
+        if let Some(reg) = old_to {
+            self.set_old(width, reg, old);
+        }
+        Ok(())
+    }
+
+    fn set_old(&mut self, width: Width, reg: Reg, old: Value) {
+        let old = match width {
+            Width::W64 => old,
+            Width::W32 => self.widen(old),
+        };
+        self.set(reg, old);
+    }
+
+    pub(super) fn load_acquire(
+        &mut self,
+        size: Size,
+        dst: Reg,
+        base: Reg,
+        off: i16,
+    ) -> Result<(), CompileError> {
+        let mem = self.mem(base, off)?;
+        let value = self.push(Op::LoadAcquire { mem, size }, Type::I64);
+        self.set(dst, value);
+        Ok(())
+    }
+
+    pub(super) fn store_release(
+        &mut self,
+        size: Size,
+        base: Reg,
+        off: i16,
+        src: Reg,
+    ) -> Result<(), CompileError> {
+        let mem = self.mem(base, off)?;
+        let value = self.reg(src);
+        self.push_effect(Op::StoreRelease { mem, size, value });
+        Ok(())
+    }
+}
