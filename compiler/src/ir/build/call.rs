@@ -51,7 +51,7 @@ impl Builder<'_> {
 
     fn call_helper(&mut self, helper: HelperId) -> Result<(), CompileError> {
         let map = self.facts.at(self.at).call.map;
-        let kind = map.and_then(|map| self.program.maps.get(map.index())).map(|def| def.kind);
+        let kind = map.and_then(|map| self.program.maps.get(map.index())).and_then(|def| def.kind.known());
         let result = match (helper, map, kind) {
             (HelperId::TailCall, ..) => return self.tail_call(map, kind),
             (HelperId::GetSmpProcessorId, ..) => self.push(Op::CpuId, Type::I64),

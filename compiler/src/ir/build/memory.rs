@@ -109,7 +109,7 @@ impl Builder<'_> {
     /// Where a context access goes. The bytecode's address is `base + off` in the UAPI's layout, and
     /// equals the context's address plus `uapi`, whatever was added to `base` before.
     fn context_place(&mut self, base: Reg, off: i16, uapi: u32) -> Result<ContextPlace, CompileError> {
-        let info = self.program.kind.info().context;
+        let info = self.kind.info().context;
         let field = info.field_at(uapi).ok_or_else(|| self.internal("no such context field"))?;
         let native = match field.native_width {
             1 => Size::B,

@@ -11,6 +11,8 @@ mod ssa;
 
 use std::sync::Arc;
 
+use brolga_abi::ProgramKind;
+
 use self::flow::{BUDGET, Flow, RegSet};
 use self::ssa::{Assembler, State};
 use super::function::{Block, Function, Type, Unit, Value};
@@ -29,6 +31,11 @@ const MAX_LOOPS: u64 = 8 * 1024 * 1024;
 ///
 /// An instruction that is not supported yet.
 pub fn build(program: &Program, facts: &Facts) -> Result<Unit, CompileError> {
+    let kind = program.kind.ok_or_else(|| CompileError::Unsupported {
+        program: program.name.clone(),
+        insn: None,
+        what: "a program of unknown kind".to_owned(),
+    })?;
     let ids = || (0u32..).map(SubprogId).take(program.subprogs.len());
     let mut flows = Vec::with_capacity(program.subprogs.len());
     for id in ids() {
@@ -49,16 +56,17 @@ pub fn build(program: &Program, facts: &Facts) -> Result<Unit, CompileError> {
     let mut functions = Vec::with_capacity(flows.len());
     for (id, flow) in ids().zip(&flows) {
         functions.push(match flow {
-            Some(flow) => Some(Builder::new(program, facts, id, flow, &arguments).run(flow)?),
+            Some(flow) => Some(Builder::new(program, kind, facts, id, flow, &arguments).run(flow)?),
             None => None,
         });
     }
-    Ok(Unit { name: program.name.clone(), kind: program.kind, maps: Arc::clone(&program.maps), functions })
+    Ok(Unit { name: program.name.clone(), kind, maps: Arc::clone(&program.maps), functions })
 }
 
 /// The function that is being made, and where in it.
 struct Builder<'a> {
     program: &'a Program,
+    kind: ProgramKind,
     facts: &'a Facts,
     /// Which of r1 to r5 each function reads.
     arguments: &'a [RegSet],
@@ -75,6 +83,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(
         program: &'a Program,
+        kind: ProgramKind,
         facts: &'a Facts,
         id: SubprogId,
         flow: &'a Flow,
@@ -86,7 +95,7 @@ impl<'a> Builder<'a> {
         let block = function.entry();
         let at = program.subprogs[id.index()].start;
         let state = ssa::initial(&function);
-        Self { program, facts, arguments, function, assembler, block, state, at }
+        Self { program, kind, facts, arguments, function, assembler, block, state, at }
     }
 
     fn run(mut self, flow: &Flow) -> Result<Function, CompileError> {
@@ -187,8 +196,7 @@ impl<'a> Builder<'a> {
         let cond = self.compare(Compare::Eq, budget, zero);
         let one = self.const64(1);
         let less = self.binary(Binary::Sub, budget, one, Type::I64);
-        self.state[BUDGET] =
-            Some(self.push(Op::Select { cond, then: zero, otherwise: less }, Type::I64));
+        self.state[BUDGET] = Some(self.push(Op::Select { cond, then: zero, otherwise: less }, Type::I64));
         let then = self.target_of_jump(flow, i32::from(off))?;
         let otherwise = self.target_of_jump(flow, 0)?;
         self.end(Terminator::Branch { cond, then, otherwise });
@@ -272,5 +280,71 @@ fn internal(program: &Program, at: InsnIdx, message: &str) -> CompileError {
     CompileError::Internal {
         function: program.name.clone(),
         message: format!("instruction {at} ({:?}): {message}", program.insns.get(at.index())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::check::check;
+    use crate::isa::asm::{AsmContext, assemble};
+
+    fn unit(text: &str) -> Unit {
+        let assembled = assemble(text, &AsmContext::default()).expect("assembles");
+        let program = Program::from_insns("test", ProgramKind::RawMemory, assembled.insns, Arc::from([]));
+        let unit = build(&program, &Facts::assumed(&program, |_, _| {})).expect("builds");
+        for function in unit.functions.iter().flatten() {
+            check(function).unwrap_or_else(|fault| panic!("{fault}\n{function}"));
+        }
+        unit
+    }
+
+    fn main_params(unit: &Unit) -> Vec<usize> {
+        let main = unit.functions[0].as_ref().expect("main is called");
+        main.layout.iter().map(|block| main.block(*block).params.len()).collect()
+    }
+
+    #[test]
+    fn only_what_a_loop_changes_is_a_parameter() {
+        let unit = unit("r0 = 0\nr6 = 7\nloop: r0 += r6\nr1 += -1\nif r1 != 0 goto loop\nr0 += r2\nexit\n");
+        assert_eq!(main_params(&unit), [5, 2, 0]);
+    }
+
+    #[test]
+    fn a_loop_to_the_first_instruction_gets_an_entry_of_its_own() {
+        let unit = unit("loop: r1 += -1\nif r1 != 0 goto loop\nr0 = r2\nexit\n");
+        assert_eq!(main_params(&unit), [5, 1, 0]);
+    }
+
+    #[test]
+    fn ways_that_disagree_meet_in_a_parameter() {
+        let unit = unit("r0 = 1\nif r1 == 0 goto +1\nr0 = 2\nr3 = r2\nexit\n");
+        assert_eq!(main_params(&unit), [5, 0, 1]);
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_left_out() {
+        let unit = unit("r0 = 1\ngoto out\nr0 = r9\nout: exit\n");
+        assert_eq!(main_params(&unit), [5, 0]);
+    }
+
+    #[test]
+    fn narrow_chains_stay_narrow() {
+        let text = unit("w1 += 1\nw1 ^= w2\nw0 = w1\nexit\n").to_string();
+        assert_eq!(text.matches("trunc").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_budget_is_shared_by_the_loops_of_a_frame() {
+        let unit = unit("r0 = 0\na: may_goto out\nr0 += 1\ngoto a\nout: exit\n");
+        assert_eq!(main_params(&unit)[1], 2, "r0 and the budget");
+    }
+
+    #[test]
+    fn subprograms_get_what_they_read() {
+        let unit = unit("r2 = 5\nr3 = 6\ncall sub\nexit\nsub: r0 = r2\nexit\n");
+        let main = unit.functions[0].as_ref().expect("main is called").to_string();
+        assert!(main.contains("call subprog 1("), "{main}");
+        assert!(unit.functions[1].is_some());
     }
 }
