@@ -30,7 +30,9 @@ pub fn parse(text: &str, size: usize) -> Result<Vec<u8>, String> {
     if let Some(value) = integer(text) {
         return match size {
             1 | 2 | 4 | 8 => host_order(value, size, text),
-            _ => Err(format!("`{text}` does not say how wide it is, and {size} bytes are wanted: write `u32:{text}`")),
+            _ => Err(format!(
+                "`{text}` does not say how wide it is, and {size} bytes are wanted: write `u32:{text}`"
+            )),
         };
     }
     let mut bytes = Vec::new();
@@ -55,7 +57,9 @@ fn item(text: &str) -> Result<Vec<u8>, String> {
         return Ok(address.octets().to_vec());
     }
     let Some((prefix, rest)) = text.split_once(':') else {
-        return Err(format!("`{text}` is no address, and an integer needs its width here: write `u32:{text}`"));
+        return Err(format!(
+            "`{text}` is no address, and an integer needs its width here: write `u32:{text}`"
+        ));
     };
     let width = match prefix {
         "hex" => return hex(rest),
@@ -132,7 +136,9 @@ mod tests {
         assert_eq!(parse("258", 4).unwrap(), 258_u32.to_ne_bytes());
         assert_eq!(parse("-1", 2).unwrap(), [0xff, 0xff]);
         assert_eq!(parse("0xffffffffffffffff", 8).unwrap(), [0xff; 8]);
-        for (text, size) in [("256", 1), ("-129", 1), ("1", 3), ("1", 16), ("", 4), ("+1", 4), ("0x", 4), ("--1", 4)] {
+        for (text, size) in
+            [("256", 1), ("-129", 1), ("1", 3), ("1", 16), ("", 4), ("+1", 4), ("0x", 4), ("--1", 4)]
+        {
             assert!(parse(text, size).is_err(), "{text:?} as {size} bytes");
         }
     }
@@ -148,7 +154,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for text in ["192.0.2.1,1", "192.0.2.1,u16:1", "hex:0", "hex:0g", "u24:1", "u8:256", "u8:", "::1", ",", "u8:1,"] {
+        for text in [
+            "192.0.2.1,1",
+            "192.0.2.1,u16:1",
+            "hex:0",
+            "hex:0g",
+            "u24:1",
+            "u8:256",
+            "u8:",
+            "::1",
+            ",",
+            "u8:1,",
+        ] {
             assert!(parse(text, 5).is_err(), "{text:?}");
         }
     }

@@ -44,8 +44,7 @@ impl State {
     pub fn next<R: Read>(&self, input: &mut Input<R>, packet: &mut Packet) -> Result<bool, CaptureError> {
         let Some(header) = input.array_or_end::<16>("a packet's header")? else { return Ok(false) };
         let word = |at| self.endian.u32_at(&header, at);
-        packet.time_ns =
-            u64::from(word(0)) * 1_000_000_000 + u64::from(word(4)) * u64::from(self.unit_ns);
+        packet.time_ns = u64::from(word(0)) * 1_000_000_000 + u64::from(word(4)) * u64::from(self.unit_ns);
         let len = word(8);
         packet.wire_len = word(12).max(len);
         input.packet(&mut packet.bytes, len)?;

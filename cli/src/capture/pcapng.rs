@@ -50,9 +50,7 @@ impl Units {
     /// Nanoseconds in a count of units; saturates.
     fn to_ns(self, count: u64) -> u64 {
         let ns = match self {
-            Self::PowerOfTen(exponent) if exponent <= 9 => {
-                u128::from(count) * 10_u128.pow(9 - exponent)
-            }
+            Self::PowerOfTen(exponent) if exponent <= 9 => u128::from(count) * 10_u128.pow(9 - exponent),
             Self::PowerOfTen(exponent) => {
                 10_u128.checked_pow(exponent - 9).map_or(0, |divisor| u128::from(count) / divisor)
             }
@@ -247,8 +245,7 @@ impl State {
             return Err(malformed(input, block.start, "packet block", reason));
         };
         let ns = interface.units.to_ns(u64::from(high) << 32 | u64::from(low));
-        packet.time_ns =
-            ns.saturating_add_signed(interface.offset_seconds.saturating_mul(1_000_000_000));
+        packet.time_ns = ns.saturating_add_signed(interface.offset_seconds.saturating_mul(1_000_000_000));
         packet.wire_len = wire_len.max(len);
         body(input, block, packet, len)
     }

@@ -40,7 +40,8 @@ fn pcap(packets: &[Packet], big: bool, nanoseconds: bool) -> Vec<u8> {
     if big {
         let mut at = 24;
         let swap = |out: &mut [u8], from: usize, width: usize| out[from..from + width].reverse();
-        [(0, 4), (4, 2), (6, 2), (8, 4), (12, 4), (16, 4), (20, 4)].map(|(from, width)| swap(&mut out, from, width));
+        [(0, 4), (4, 2), (6, 2), (8, 4), (12, 4), (16, 4), (20, 4)]
+            .map(|(from, width)| swap(&mut out, from, width));
         for packet in packets {
             (0..4).for_each(|word| swap(&mut out, at + 4 * word, 4));
             at += 16 + packet.bytes.len();
@@ -155,7 +156,10 @@ fn a_capture_cut_anywhere_gives_the_packets_before_and_an_error() {
 fn lengths_are_not_trusted() {
     let mut file = pcap(&example(), false, false);
     file[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert_eq!(fail(&file), format!("at byte 40: a packet of {} bytes is above the limit of {MAX_PACKET}", u32::MAX));
+    assert_eq!(
+        fail(&file),
+        format!("at byte 40: a packet of {} bytes is above the limit of {MAX_PACKET}", u32::MAX)
+    );
 
     let packet = &example()[0];
     let start = [section(false), interface(false, &[])].concat();
@@ -178,7 +182,10 @@ fn lengths_are_not_trusted() {
 fn what_is_no_capture_of_ethernet_is_refused() {
     assert_eq!(fail(b"\x7fELF"), "at byte 0: neither pcap nor pcapng: begins with 7f 45 4c 46");
     assert_eq!(fail(b"\x1f\x8b\x08\0"), "at byte 0: compressed by gzip: decompress it first");
-    assert_eq!(fail(b"\xd4"), "at byte 0: the file ends inside of the file's first four bytes: 3 bytes are missing");
+    assert_eq!(
+        fail(b"\xd4"),
+        "at byte 0: the file ends inside of the file's first four bytes: 3 bytes are missing"
+    );
     let mut raw = pcap(&[], false, false);
     raw[20] = 101;
     assert_eq!(fail(&raw), "at byte 20: the capture has link type 101 (raw IP), but must be of Ethernet");
@@ -190,7 +197,8 @@ fn what_is_no_capture_of_ethernet_is_refused() {
 #[test]
 fn arbitrary_bytes_are_read_to_an_end() {
     // Every byte of a small file set to each of a few values: an answer, whatever it is.
-    let ng = [section(false), interface(false, &[9, 0, 1, 0, 9, 0, 0, 0]), enhanced(1, &example()[1], false)].concat();
+    let ng = [section(false), interface(false, &[9, 0, 1, 0, 9, 0, 0, 0]), enhanced(1, &example()[1], false)]
+        .concat();
     for file in [pcap(&example(), false, false), ng] {
         for at in 0..file.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {

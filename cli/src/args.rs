@@ -1,0 +1,272 @@
+//! The command line, defined once: parsing, help and usage errors come from here.
+//!
+//! The same word means the same everywhere: `--program`, `--kind`, `--format`.
+
+use std::path::PathBuf;
+
+use brolga_abi::ProgramKind;
+use brolga_abi::kinds::PROGRAM_KINDS;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+
+use crate::literal;
+
+/// Verifies, runs and compiles eBPF objects without a kernel.
+#[derive(Debug, Parser)]
+#[command(name = "brolga", version, arg_required_else_help = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say whether Linux would accept the programs of objects, and if not, why
+    Verify(VerifyArgs),
+    /// Run a program natively on packets or memory
+    Run(RunArgs),
+    /// Compile the programs of an object ahead of time
+    Compile(CompileArgs),
+    /// List an object's programs, maps, globals and types
+    Inspect(InspectArgs),
+    /// Print the instructions of an object's programs with their source lines
+    Disasm(DisasmArgs),
+    /// Explain a diagnostic: what it means, with an example and its repair
+    Explain(ExplainArgs),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For machines: one JSON object a line
+    Json,
+}
+
+/// Which programs of an object are meant.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// Only the program with this name
+    #[arg(long, value_name = "NAME")]
+    pub program: Option<String>,
+
+    /// Kind of the programs whose section name does not say it
+    #[arg(long, value_name = "KIND", value_parser = kind_parser())]
+    pub kind: Option<ProgramKind>,
+}
+
+fn kind_parser() -> impl TypedValueParser<Value = ProgramKind> {
+    PossibleValuesParser::new(PROGRAM_KINDS.iter().map(|row| row.name))
+        .map(|name| ProgramKind::from_name(&name).expect("a name of the table"))
+}
+
+/// Exit codes that several commands share.
+const VERDICT_EXIT_CODES: &str = "\
+Exit codes: 0 all accepted, 1 some rejected, 2 an input could not be read or bad usage, 3 none rejected but some unsupported.";
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = VERDICT_EXIT_CODES)]
+pub struct VerifyArgs {
+    /// Objects as clang writes them (`-` reads standard input)
+    #[arg(required = true, value_name = "OBJ")]
+    pub objects: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Bytes of the buffer that `raw_memory` programs get
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub memory: u32,
+
+    /// How the verdicts are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("input").required(true).args(["pcap", "packet", "ctx"]),
+    after_help = run_help(),
+)]
+pub struct RunArgs {
+    /// The object (`-` reads standard input)
+    #[arg(value_name = "OBJ")]
+    pub object: PathBuf,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Run on every packet of a pcap or pcapng capture
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+
+    /// Run on one packet: a file of its bytes from the Ethernet header on
+    #[arg(long, value_name = "FILE")]
+    pub packet: Option<PathBuf>,
+
+    /// Run a `raw_memory` program on a file's bytes
+    #[arg(long, value_name = "FILE")]
+    pub ctx: Option<PathBuf>,
+
+    /// Run so many times on each packet, as it came in every time, and measure
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+
+    /// Write the packets that were not dropped, as the program left them, to a pcap file
+    #[arg(long, value_name = "FILE", requires = "pcap")]
+    pub pcap_out: Option<PathBuf>,
+
+    /// Write the packet or the memory, as the program left it, to a file
+    #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
+    pub packet_out: Option<PathBuf>,
+
+    /// Print the maps afterwards
+    #[arg(long)]
+    pub maps: bool,
+
+    /// Set a global variable before the program is verified; may be given several times
+    #[arg(long, value_name = "NAME=LITERAL")]
+    pub set_global: Vec<String>,
+
+    /// Put an element into a map before the run, its value zero where none is given; in a
+    /// `prog_array` the value is a program's name. May be given several times
+    #[arg(long, value_name = "MAP:KEY[=VALUE]")]
+    pub map_update: Vec<String>,
+
+    /// How the results are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+fn run_help() -> String {
+    format!(
+        "{}\n\nExit codes: 0 the program ran, 1 it was rejected, 2 an input could not be read or bad usage, \
+         3 it is not supported.",
+        literal::HELP
+    )
+}
+
+/// What `compile` makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// A native object file, to be linked with the runtime
+    Obj,
+    /// A C header that declares the programs of the object file
+    Header,
+    /// Brolga's intermediate form, as text
+    Ir,
+    /// Cranelift's intermediate form, as text
+    Clif,
+    /// Assembly, as text
+    Asm,
+}
+
+/// CPU features that code may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Cpu {
+    /// Those that every machine of the architecture has
+    Baseline,
+    /// Those of this machine
+    Native,
+}
+
+/// Arguments of `compile`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = VERDICT_EXIT_CODES)]
+pub struct CompileArgs {
+    /// The object (`-` reads standard input)
+    #[arg(value_name = "OBJ")]
+    pub object: PathBuf,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Bytes of the buffer that `raw_memory` programs get
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub memory: u32,
+
+    /// Where to write the result; text goes to standard output by default
+    #[arg(short, long, value_name = "OUT", required_if_eq("emit", "obj"))]
+    pub output: Option<PathBuf>,
+
+    /// What to make
+    #[arg(long, value_enum, default_value_t = Emit::Obj)]
+    pub emit: Emit,
+
+    /// For which machine: `host`, or a triple such as aarch64-unknown-linux-gnu
+    #[arg(long, value_name = "TRIPLE", default_value = "host")]
+    pub target: String,
+
+    /// CPU features that the code may use
+    #[arg(long, value_enum, default_value_t = Cpu::Baseline)]
+    pub cpu: Cpu,
+
+    /// The module's name, part of its symbols; the object's file name by default
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// The object (`-` reads standard input)
+    #[arg(value_name = "OBJ")]
+    pub object: PathBuf,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Print the object's BTF types, too
+    #[arg(long)]
+    pub types: bool,
+
+    /// How the object is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `disasm`.
+#[derive(Debug, clap::Args)]
+pub struct DisasmArgs {
+    /// The object (`-` reads standard input)
+    #[arg(value_name = "OBJ")]
+    pub object: PathBuf,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// How the instructions are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// A diagnostic's code, such as null-map-value
+    #[arg(value_name = "CODE", required_unless_present = "list")]
+    pub code: Option<String>,
+
+    /// List all codes
+    #[arg(long, conflicts_with = "code")]
+    pub list: bool,
+
+    /// How the explanation is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

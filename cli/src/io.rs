@@ -1,0 +1,142 @@
+//! The only place that touches files and standard streams. `-` is standard input or output.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, IsTerminal, Read, StdoutLock, Write};
+use std::path::{Path, PathBuf};
+
+use anstream::AutoStream;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::capture::{Packet, Reader, Writer};
+use crate::failure::Failure;
+
+/// Standard output: buffered, with colours only on a terminal.
+pub type Out = BufWriter<AutoStream<StdoutLock<'static>>>;
+
+/// Standard output, to be flushed at the end.
+pub fn stdout() -> Out {
+    BufWriter::with_capacity(1 << 16, AutoStream::auto(std::io::stdout().lock()))
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let result = if is_standard(path) {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    result.map_err(|error| Failure::Read { path: path.to_owned(), error })
+}
+
+/// Writes a whole file, or to `out`.
+pub fn write(path: &Path, bytes: &[u8], out: &mut Out) -> Result<(), Failure> {
+    if is_standard(path) {
+        // Not through `out`, which would strip what looks like colours.
+        out.flush()?;
+        let mut raw = std::io::stdout();
+        return raw.write_all(bytes).and_then(|()| raw.flush()).map_err(Failure::Output);
+    }
+    std::fs::write(path, bytes).map_err(|error| Failure::Write { path: path.to_owned(), error })
+}
+
+fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// A capture that is being read, with a progress bar on terminals where it is long.
+pub struct CaptureFile {
+    reader: Reader<Box<dyn Read>>,
+    path: PathBuf,
+    progress: ProgressBar,
+    packets: u64,
+}
+
+impl CaptureFile {
+    /// Opens a capture.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let fail = |error| Failure::Read { path: path.to_owned(), error };
+        let (input, len): (Box<dyn Read>, _) = if is_standard(path) {
+            (Box::new(std::io::stdin().lock()), None)
+        } else {
+            let file = File::open(path).map_err(fail)?;
+            let metadata = file.metadata().map_err(fail)?;
+            let len = metadata.is_file().then(|| metadata.len());
+            (Box::new(BufReader::with_capacity(1 << 18, file)), len)
+        };
+        let reader = Reader::new(input).map_err(|error| capture(path, error))?;
+        Ok(Self { reader, path: path.to_owned(), progress: progress(len), packets: 0 })
+    }
+
+    /// Reads the next packet; `false` at the end.
+    pub fn next(&mut self, packet: &mut Packet) -> Result<bool, Failure> {
+        let found = self.reader.next(packet).map_err(|error| capture(&self.path, error))?;
+        self.packets += u64::from(found);
+        if !found {
+            self.progress.finish_and_clear();
+        } else if self.packets.is_multiple_of(1024) {
+            self.progress.set_position(self.reader.position());
+        }
+        Ok(found)
+    }
+
+    /// Whether times are finer than microseconds.
+    pub fn nanoseconds(&self) -> bool {
+        self.reader.nanoseconds()
+    }
+}
+
+impl Drop for CaptureFile {
+    fn drop(&mut self) {
+        self.progress.finish_and_clear();
+    }
+}
+
+fn capture(path: &Path, error: crate::capture::CaptureError) -> Failure {
+    Failure::Capture { path: path.to_owned(), error }
+}
+
+/// Captures below this are read before anyone could look at a bar.
+const LONG_CAPTURE: u64 = 4 << 20;
+
+/// A bar over bytes, or a spinner where their number is not known.
+fn progress(len: Option<u64>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() || len.is_some_and(|len| len < LONG_CAPTURE) {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match len {
+        Some(len) => (ProgressBar::new(len), "{bar:40} {bytes}/{total_bytes}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("a valid template"))
+}
+
+/// A capture that is being written.
+pub struct CaptureOutput {
+    writer: Writer<BufWriter<File>>,
+    path: PathBuf,
+}
+
+impl CaptureOutput {
+    /// Creates a pcap file.
+    pub fn create(path: &Path, nanoseconds: bool) -> Result<Self, Failure> {
+        let file = File::create(path);
+        let writer = file.and_then(|file| Writer::new(BufWriter::with_capacity(1 << 18, file), nanoseconds));
+        let path = path.to_owned();
+        match writer {
+            Ok(writer) => Ok(Self { writer, path }),
+            Err(error) => Err(Failure::Write { path, error }),
+        }
+    }
+
+    /// Writes a packet.
+    pub fn packet(&mut self, packet: &Packet) -> Result<(), Failure> {
+        self.writer.packet(packet).map_err(|error| Failure::Write { path: self.path.clone(), error })
+    }
+
+    /// Ends the file.
+    pub fn finish(self) -> Result<(), Failure> {
+        let Self { writer, path } = self;
+        writer.finish().map_err(|error| Failure::Write { path, error })
+    }
+}

@@ -1,0 +1,133 @@
+//! What several commands do with an object: load it, choose programs of it, judge them.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use brolga_compiler::diag::{Diagnostic, Severity};
+use brolga_compiler::program::{self, LoadOptions, Object, Program};
+use brolga_compiler::verify::{self, Accepted, Rejection};
+
+use crate::args::Selection;
+use crate::failure::Failure;
+use crate::io;
+
+/// Reads and loads an object.
+pub fn load(path: &Path, selection: &Selection, raw_memory_len: u32) -> Result<Object, Failure> {
+    let bytes = io::read(path)?;
+    let options = LoadOptions { kind: selection.kind, raw_memory_len };
+    program::load(&bytes, &options).map_err(|error| Failure::Load { path: path.to_owned(), error })
+}
+
+/// The programs that are meant: the one named, or all.
+pub fn select<'a>(
+    path: &Path,
+    object: &'a Object,
+    selection: &Selection,
+) -> Result<Vec<&'a Program>, Failure> {
+    let Some(name) = &selection.program else { return Ok(object.programs.iter().collect()) };
+    match object.programs.iter().find(|program| program.name == *name) {
+        Some(program) => Ok(vec![program]),
+        None => Err(Failure::Usage(format!(
+            "`{}` has no program `{name}`; it has {}",
+            path.display(),
+            names(object)
+        ))),
+    }
+}
+
+/// The one program that is meant.
+pub fn select_one<'a>(
+    path: &Path,
+    object: &'a Object,
+    selection: &Selection,
+) -> Result<&'a Program, Failure> {
+    match select(path, object, selection)?[..] {
+        [program] => Ok(program),
+        [] => Err(Failure::Usage(format!("`{}` has no programs", path.display()))),
+        [..] => Err(Failure::Usage(format!(
+            "`{}` has several programs; choose one with --program: {}",
+            path.display(),
+            names(object)
+        ))),
+    }
+}
+
+/// The names of all programs, for messages.
+fn names(object: &Object) -> String {
+    if object.programs.is_empty() {
+        return "none".to_owned();
+    }
+    object.programs.iter().map(|program| format!("`{}`", program.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// What the verifier said of a program.
+pub struct Judgement<'a> {
+    /// The program.
+    pub program: &'a Program,
+    /// What was proven, or what was found.
+    pub outcome: Result<Accepted, Rejection>,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// A verdict in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Linux would accept the program, and Brolga runs it.
+    Accept,
+    /// Linux would reject the program.
+    Reject,
+    /// Brolga cannot judge or run the program.
+    Unsupported,
+}
+
+impl<'a> Judgement<'a> {
+    /// Verifies a program.
+    pub fn of(program: &'a Program) -> Self {
+        let start = Instant::now();
+        let outcome = verify::verify(program, &verify::Options::default());
+        Self { program, outcome, time: start.elapsed() }
+    }
+
+    /// The verdict.
+    pub fn verdict(&self) -> Verdict {
+        match &self.outcome {
+            Ok(_) => Verdict::Accept,
+            Err(rejection) if rejection.diagnostics.iter().any(|d| d.severity() == Severity::Reject) => {
+                Verdict::Reject
+            }
+            Err(_) => Verdict::Unsupported,
+        }
+    }
+
+    /// Instructions that were processed over all paths.
+    pub fn processed(&self) -> u32 {
+        match &self.outcome {
+            Ok(accepted) => accepted.stats.processed,
+            Err(rejection) => rejection.stats.processed,
+        }
+    }
+
+    /// The findings.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match &self.outcome {
+            Ok(_) => &[],
+            Err(rejection) => &rejection.diagnostics,
+        }
+    }
+}
+
+/// The exit code of verdicts together.
+pub fn exit_code(verdicts: impl IntoIterator<Item = Verdict>) -> u8 {
+    use crate::failure::{REJECTED, UNSUPPORTED};
+    let mut code = 0;
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Accept => {}
+            Verdict::Reject => return REJECTED,
+            Verdict::Unsupported => code = UNSUPPORTED,
+        }
+    }
+    code
+}
