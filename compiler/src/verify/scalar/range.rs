@@ -55,7 +55,7 @@ macro_rules! range {
             /// The words from `lo` on, `width` more of them, wrapping around.
             #[must_use]
             #[inline]
-            pub const fn arc(lo: $u, width: $u) -> Self {
+            pub(super) const fn arc(lo: $u, width: $u) -> Self {
                 let hi = lo.wrapping_add(width);
                 let mut r = Self::FULL;
                 if lo <= hi {
@@ -100,7 +100,7 @@ macro_rules! range {
             /// The bounds that both satisfy; they may contradict each other until [`Self::reduce`].
             #[must_use]
             #[inline]
-            pub fn meet(self, other: Self) -> Self {
+            pub(super) fn meet(self, other: Self) -> Self {
                 Self {
                     umin: self.umin.max(other.umin),
                     umax: self.umax.min(other.umax),
@@ -112,7 +112,7 @@ macro_rules! range {
             /// The least bounds that hold for both.
             #[must_use]
             #[inline]
-            pub fn union(self, other: Self) -> Self {
+            pub(super) fn union(self, other: Self) -> Self {
                 Self {
                     umin: self.umin.min(other.umin),
                     umax: self.umax.max(other.umax),
@@ -127,7 +127,7 @@ macro_rules! range {
             /// within each half the bounds simply meet; what remains of the halves gives the result.
             #[must_use]
             #[inline]
-            pub fn reduce(self) -> Option<Self> {
+            pub(super) fn reduce(self) -> Option<Self> {
                 let (smin, smax) = (self.smin.cast_unsigned(), self.smax.cast_unsigned());
                 // Half of the clear sign bits.
                 let lo0 = if self.smin < 0 { self.umin } else { self.umin.max(smin) };
@@ -150,7 +150,7 @@ macro_rules! range {
             /// `None`: there is none.
             #[must_use]
             #[inline]
-            pub fn fit(self, value: $u, mask: $u) -> Option<Self> {
+            pub(super) fn fit(self, value: $u, mask: $u) -> Option<Self> {
                 if mask == <$u>::MAX {
                     return Some(self);
                 }
@@ -226,7 +226,7 @@ macro_rules! range {
             /// Wrapping sum.
             #[must_use]
             #[inline]
-            pub fn add(self, other: Self) -> Self {
+            pub(super) fn add(self, other: Self) -> Self {
                 let mut r = Self::FULL;
                 for ((lo, w), (other_lo, other_w)) in self.arcs().into_iter().zip(other.arcs()) {
                     if let Some(w) = w.checked_add(other_w) {
@@ -239,7 +239,7 @@ macro_rules! range {
             /// Wrapping difference.
             #[must_use]
             #[inline]
-            pub fn sub(self, other: Self) -> Self {
+            pub(super) fn sub(self, other: Self) -> Self {
                 let mut r = Self::FULL;
                 for ((lo, w), (other_lo, other_w)) in self.arcs().into_iter().zip(other.arcs()) {
                     if let Some(sum) = w.checked_add(other_w) {
@@ -253,7 +253,7 @@ macro_rules! range {
             /// Wrapping product.
             #[must_use]
             #[inline]
-            pub fn mul(self, other: Self) -> Self {
+            pub(super) fn mul(self, other: Self) -> Self {
                 let mut r = Self::FULL;
                 if let Some(umax) = self.umax.checked_mul(other.umax) {
                     (r.umin, r.umax) = (self.umin * other.umin, umax);
@@ -273,7 +273,7 @@ macro_rules! range {
             /// Unsigned quotient; `x / 0` is 0.
             #[must_use]
             #[inline]
-            pub fn div(self, other: Self) -> Self {
+            pub(super) fn div(self, other: Self) -> Self {
                 let Some(umin) = self.umin.checked_div(other.umax) else { return Self::constant(0) };
                 // A divisor that may be 0 may also be 1, or lets the quotient be 0.
                 match self.umax.checked_div(other.umin) {
@@ -285,7 +285,7 @@ macro_rules! range {
             /// Unsigned remainder; `x % 0` is `x`.
             #[must_use]
             #[inline]
-            pub fn rem(self, other: Self) -> Self {
+            pub(super) fn rem(self, other: Self) -> Self {
                 if self.umax < other.umin || other.umax == 0 {
                     return self;
                 }
@@ -303,9 +303,14 @@ macro_rules! range {
             /// Signed quotient; `x / 0` is 0 and `MIN / -1` is `MIN`.
             #[must_use]
             #[inline]
-            pub fn sdiv(self, other: Self) -> Self {
+            pub(super) fn sdiv(self, other: Self) -> Self {
+                if other.smin == 0 && other.smax == 0 {
+                    return Self::constant(0);
+                }
                 if self.smin == <$s>::MIN && other.smin <= -1 && other.smax >= -1 {
-                    return Self::FULL;
+                    // The one quotient that wraps.
+                    let wraps = self.smax == self.smin && other.smin == other.smax;
+                    return if wraps { self } else { Self::FULL };
                 }
                 if other.smin > 0 || other.smax < 0 {
                     // Monotone in each operand while neither changes sign: the extremes are corners,
@@ -325,7 +330,13 @@ macro_rules! range {
             /// Signed remainder, with the sign of the dividend; `x % 0` is `x` and `MIN % -1` is 0.
             #[must_use]
             #[inline]
-            pub fn srem(self, other: Self) -> Self {
+            pub(super) fn srem(self, other: Self) -> Self {
+                if other.smin == 0 && other.smax == 0 {
+                    return self;
+                }
+                if self.smin == self.smax && other.smin == other.smax {
+                    return Self::constant(self.smin.wrapping_rem(other.smin).cast_unsigned());
+                }
                 let (mut lo, mut hi) = (self.smin.min(0), self.smax.max(0));
                 if other.smin > 0 || other.smax < 0 {
                     let most = other.smin.unsigned_abs().max(other.smax.unsigned_abs()) - 1;
@@ -354,28 +365,28 @@ macro_rules! range {
             /// Bitwise and.
             #[must_use]
             #[inline]
-            pub fn and(self, other: Self) -> Self {
+            pub(super) fn and(self, other: Self) -> Self {
                 Self { umax: self.umax.min(other.umax), ..self.bitwise(other) }
             }
 
             /// Bitwise or.
             #[must_use]
             #[inline]
-            pub fn or(self, other: Self) -> Self {
+            pub(super) fn or(self, other: Self) -> Self {
                 Self { umin: self.umin.max(other.umin), ..self.bitwise(other) }
             }
 
             /// Bitwise exclusive or.
             #[must_use]
             #[inline]
-            pub fn xor(self, other: Self) -> Self {
+            pub(super) fn xor(self, other: Self) -> Self {
                 self.bitwise(other)
             }
 
             /// Left shift by a constant below the width.
             #[must_use]
             #[inline]
-            pub fn lsh(self, k: u32) -> Self {
+            pub(super) fn lsh(self, k: u32) -> Self {
                 if k == 0 {
                     return self;
                 }
@@ -393,7 +404,7 @@ macro_rules! range {
             /// Left shift by an amount between two constants below the width.
             #[must_use]
             #[inline]
-            pub fn lsh_between(self, lo: u32, hi: u32) -> Self {
+            pub(super) fn lsh_between(self, lo: u32, hi: u32) -> Self {
                 if lo == hi {
                     return self.lsh(lo);
                 }
@@ -411,14 +422,14 @@ macro_rules! range {
             /// Logical right shift by an amount between two constants below the width.
             #[must_use]
             #[inline]
-            pub fn rsh_between(self, lo: u32, hi: u32) -> Self {
+            pub(super) fn rsh_between(self, lo: u32, hi: u32) -> Self {
                 Self::unsigned(self.umin >> hi, self.umax >> lo)
             }
 
             /// Arithmetic right shift by an amount between two constants below the width.
             #[must_use]
             #[inline]
-            pub fn arsh_between(self, lo: u32, hi: u32) -> Self {
+            pub(super) fn arsh_between(self, lo: u32, hi: u32) -> Self {
                 let smin = if self.smin < 0 { self.smin >> lo } else { self.smin >> hi };
                 let smax = if self.smax < 0 { self.smax >> hi } else { self.smax >> lo };
                 Self::signed(smin, smax)
@@ -427,7 +438,7 @@ macro_rules! range {
             /// The low `n` bits (1 to the width), zero-extended.
             #[must_use]
             #[inline]
-            pub fn zext(self, n: u32) -> Self {
+            pub(super) fn zext(self, n: u32) -> Self {
                 let k = Self::BITS - n;
                 match self.lsh(k).reduce() {
                     Some(r) => r.rsh_between(k, k),
@@ -438,7 +449,7 @@ macro_rules! range {
             /// The low `n` bits (1 to the width), sign-extended.
             #[must_use]
             #[inline]
-            pub fn sext(self, n: u32) -> Self {
+            pub(super) fn sext(self, n: u32) -> Self {
                 let k = Self::BITS - n;
                 match self.lsh(k).reduce() {
                     Some(r) => r.arsh_between(k, k),
