@@ -1,5 +1,8 @@
 //! What tests need: engines that run the same program in four ways, case files, generators.
 
+pub mod bpf_syscall;
 pub mod capture;
+pub mod case;
 pub mod engines;
 pub mod oracle;
+pub mod sections;

@@ -1,9 +1,10 @@
 //! Engines: four ways to run the same program, behind one trait.
 //!
-//! The interpreter ([`oracle`]) is slow and checks everything; `kernel` is Linux itself, where it
+//! The interpreter ([`oracle`]) is slow and checks everything; [`kernel`] is Linux itself, where it
 //! lets us; `jit` and `object` are what is being tested. An engine neither compares nor judges: it
 //! says what happened, in terms that mean the same for all.
 
+pub mod kernel;
 pub mod oracle;
 
 use std::collections::BTreeMap;
