@@ -5,4 +5,5 @@ pub mod capture;
 pub mod case;
 pub mod engines;
 pub mod oracle;
+pub mod runner;
 pub mod sections;
