@@ -227,12 +227,7 @@ impl KernelProgram {
 
     /// Runs the program on a packet, and where `context` is given on that context, which is
     /// replaced by what the program leaves.
-    pub fn test_run(
-        &self,
-        data: &[u8],
-        context: Option<&mut [u8]>,
-        repeat: u32,
-    ) -> io::Result<TestRun> {
+    pub fn test_run(&self, data: &[u8], context: Option<&mut [u8]>, repeat: u32) -> io::Result<TestRun> {
         let mut out = vec![0u8; data.len() + 4096];
         let mut attr = TestRunAttr {
             prog_fd: self.fd().cast_unsigned(),

@@ -253,10 +253,8 @@ fn parse_program(section: &Section, maps: &[MapDef]) -> Result<Annotated, CaseEr
     }
     let names: Vec<_> = maps.iter().map(|def| def.name.as_str()).collect();
     let context = AsmContext { maps: &names };
-    let text: Assembled = assemble(&section.body, &context).map_err(|error| CaseError {
-        line: section.line - 1 + error.line,
-        message: error.to_string(),
-    })?;
+    let text: Assembled = assemble(&section.body, &context)
+        .map_err(|error| CaseError { line: section.line - 1 + error.line, message: error.to_string() })?;
     let mut refused = None;
     for (line, content) in (1..).zip(section.body.lines()) {
         if let Some((_, code)) = content.split_once("; error: ") {
@@ -356,9 +354,7 @@ fn parse_contents(section: &Section, maps: &[MapDef]) -> Result<Vec<Contents>, C
 pub fn contents_text(maps: &[MapDef], contents: &[Contents]) -> String {
     let elements = maps.iter().zip(contents);
     elements
-        .flat_map(|(def, contents)| {
-            contents.iter().map(|(key, values)| element_line(&def.name, key, values))
-        })
+        .flat_map(|(def, contents)| contents.iter().map(|(key, values)| element_line(&def.name, key, values)))
         .collect()
 }
 

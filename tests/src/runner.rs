@@ -47,7 +47,8 @@ pub fn run(case: &Case, instance: &mut dyn Instance) -> Result<Outcome, Error> {
         instance.update(*map, key, values)?;
     }
     let output = instance.run(0, &case.input)?;
-    let maps = (0..case.module.maps.len()).map(|at| instance.contents(map_id(at))).collect::<Result<_, _>>()?;
+    let maps =
+        (0..case.module.maps.len()).map(|at| instance.contents(map_id(at))).collect::<Result<_, _>>()?;
     Ok(Outcome { output, maps })
 }
 

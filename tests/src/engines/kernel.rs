@@ -34,10 +34,8 @@ pub struct Kernel {
 impl Kernel {
     /// The kernel, or why it cannot be used.
     pub fn new() -> Result<Self, String> {
-        let insns = [
-            Insn::Alu { op: AluOp::Mov, width: Width::W64, dst: Reg::R0, src: Operand::Imm(0) },
-            Insn::Exit,
-        ];
+        let insns =
+            [Insn::Alu { op: AluOp::Mov, width: Width::W64, dst: Reg::R0, src: Operand::Imm(0) }, Insn::Exit];
         let bytes = encode_all(&insns, Endianness::Little);
         let program = KernelProgram::load(SOCKET_FILTER, &bytes, 0)
             .map_err(|failure| format!("bpf(2) does not load programs here: {}", failure.error))?;
