@@ -7,3 +7,4 @@ pub mod engines;
 pub mod oracle;
 pub mod runner;
 pub mod sections;
+pub mod repo;

@@ -1,3 +1,5 @@
+//! Captures written here, read back, and read when they are damaged.
+
 use std::io::Cursor;
 
 use super::{CaptureError, MAX_PACKET, Packet, Problem, Reader, Writer};

@@ -1,4 +1,4 @@
-//! Symbols.
+//! Symbols of an object: name, section, value, binding.
 
 use object::Endianness;
 use object::elf::{
