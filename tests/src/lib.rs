@@ -5,6 +5,6 @@ pub mod capture;
 pub mod case;
 pub mod engines;
 pub mod oracle;
+pub mod repo;
 pub mod runner;
 pub mod sections;
-pub mod repo;
