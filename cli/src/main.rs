@@ -11,6 +11,7 @@ mod io;
 mod literal;
 mod objects;
 mod style;
+mod value;
 
 use std::process::ExitCode;
 
