@@ -107,7 +107,7 @@ fn exactly_the_opcodes_of_the_table_exist() {
 fn llvm(program: &str, args: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     let spawned = Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = spawned else {
-        assert!(std::env::var_os("CI").is_none(), "{program} is missing");
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs {program}");
         eprintln!("skipped: {program} is not installed");
         return None;
     };

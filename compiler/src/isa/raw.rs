@@ -12,6 +12,11 @@ pub enum Endianness {
     Big,
 }
 
+impl Endianness {
+    /// That of the machine this is compiled for, which its kernel takes.
+    pub const NATIVE: Self = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
+}
+
 /// The fields of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct RawInsn {
