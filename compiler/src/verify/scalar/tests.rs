@@ -588,3 +588,85 @@ fn small_ranges_are_sound_under_shifts_and_extensions() {
         }
     }
 }
+
+/// Deductions that programs accepted by Linux rely on: nothing here may become less precise.
+#[test]
+fn knows_what_linux_knows() {
+    let byte = Scalar::unknown_of(Size::B);
+    let word = Scalar::unknown_of(Size::W);
+    let taken = |cond, width, a, b: u64| refine(cond, width, a, Scalar::constant(b)).taken.unwrap().0;
+    let not_taken =
+        |cond, width, a, b: u64| refine(cond, width, a, Scalar::constant(b)).fallthrough.unwrap().0;
+    use AluOp::{Add, And, Arsh, Lsh, Mod, Mul, Or, Rsh, Sub};
+    use Cond::{Eq, Gt, Ne, Set, Sgt, Slt};
+    use Width::{W32, W64};
+    let alu = |op, a: Scalar, b: u64| a.alu64(op, b.into());
+
+    // A masked index is bounded, scaled, aligned.
+    let index = alu(Lsh, alu(And, Scalar::UNKNOWN, 15), 3);
+    assert_eq!((index.umin(), index.umax(), index.bits()), (0, 120, Tnum::new(0, 0x78)));
+    assert!(index.bits().is_aligned(8) && !index.bits().is_aligned(16));
+    // The length of an IP header: (byte & 15) * 4.
+    let ihl = alu(Mul, alu(And, byte, 15), 4);
+    assert_eq!((ihl.umax(), ihl.bits()), (60, Tnum::new(0, 60)));
+    // A 32-bit check bounds a zero-extended value as a whole, `w1 = w1` one that is not.
+    assert_eq!(not_taken(Gt, W32, word, 10).umax(), 10);
+    assert_eq!(
+        not_taken(Gt, W32, Scalar::UNKNOWN, 10).alu32(AluOp::Mov, Scalar::UNKNOWN).umax(),
+        0xffff_ffff
+    );
+    let checked = not_taken(Gt, W32, Scalar::UNKNOWN, 10);
+    assert_eq!((checked.umax(), checked.zext(Size::W).umax()), (0xffff_ffff_0000_000a, 10));
+    // Signed checks on both sides bound unsigned too.
+    let signed = not_taken(Sgt, W64, not_taken(Slt, W64, Scalar::UNKNOWN, 0), 63);
+    assert_eq!((signed.umin(), signed.umax(), signed.bits()), (0, 63, Tnum::new(0, 63)));
+    let signed = not_taken(Sgt, W32, not_taken(Slt, W32, Scalar::UNKNOWN, 0), 63).zext(Size::W);
+    assert_eq!((signed.umin(), signed.umax()), (0, 63));
+    // r1 <<= 32; r1 s>>= 32 keeps 32-bit bounds; so does >>=.
+    let small = not_taken(Sgt, W32, taken(Sgt, W32, Scalar::UNKNOWN, -5i32 as u32 as u64), 7);
+    let sext = alu(Arsh, alu(Lsh, small, 32), 32);
+    assert_eq!((sext.smin(), sext.smax()), (-4, 7));
+    assert_eq!((small.sext(Size::W).smin(), small.sext(Size::W).smax()), (-4, 7));
+    assert_eq!(alu(Rsh, alu(Lsh, not_taken(Gt, W32, Scalar::UNKNOWN, 99), 32), 32).umax(), 99);
+    // Sums that overflow on both ends keep their bounds (6.17).
+    let high = Scalar::unsigned(u64::MAX - 9, u64::MAX);
+    let sum = high.add(Scalar::unsigned(10, 20));
+    assert_eq!((sum.umin(), sum.umax()), (0, 19));
+    let less = Scalar::unsigned(3, 5).sub(Scalar::unsigned(6, 8));
+    assert_eq!((less.smin(), less.smax(), less.umin()), (-5, -1, -5i64 as u64));
+    assert_eq!(alu(Sub, Scalar::constant(0), 3).smin(), -3);
+    let neg = Scalar::signed(-8, 3).neg(W64);
+    assert_eq!((neg.smin(), neg.smax()), (-3, 8));
+    // Products keep signed bounds.
+    let product = Scalar::signed(-3, 4).alu64(Mul, Scalar::signed(-5, 2));
+    assert_eq!((product.smin(), product.smax()), (-20, 15));
+    // Sign-crossing ranges: the unsigned range leaves only one half of the signed one.
+    let s = Scalar::unsigned(5, u64::MAX - 1).intersect(Scalar::signed(-3, 2)).unwrap();
+    assert_eq!((s.umin(), s.smin(), s.smax()), (-3i64 as u64, -3, -2));
+    // `!=` moves a bound, in either width.
+    assert_eq!(taken(Ne, W64, byte, 0).umin(), 1);
+    assert_eq!(taken(Ne, W64, byte, 255).umax(), 254);
+    assert_eq!(not_taken(Eq, W32, word, 0).umin(), 1);
+    assert!(refine(Ne, W64, taken(Ne, W64, alu(And, byte, 1), 0), 1.into()).taken.is_none());
+    // Not `&`: those bits are 0. `&` with one bit: it is 1.
+    assert_eq!(not_taken(Set, W64, byte, 0xf0).umax(), 15);
+    assert_eq!(taken(Set, W64, byte, 0x80).umin(), 0x80);
+    assert!(refine(Set, W64, byte, 0x100.into()).taken.is_none());
+    assert!(refine(Set, W64, alu(Or, byte, 4), 4.into()).fallthrough.is_none());
+    // Both operands learn.
+    let (a, b) = refine(Gt, W64, byte, Scalar::unsigned(7, 300)).taken.unwrap();
+    assert_eq!((a.umin(), b.umax()), (8, 254));
+    // Disjoint sets cannot be equal, be it by a single bit.
+    assert!(refine(Eq, W64, alu(Or, word, 1), alu(And, word, !1)).taken.is_none());
+    assert!(refine(Eq, W32, alu(Or, Scalar::UNKNOWN, 1), alu(Lsh, Scalar::UNKNOWN, 1)).taken.is_none());
+    // Beyond Linux: divisions and variable shifts bound.
+    assert_eq!(alu(Mod, Scalar::UNKNOWN, 10).umax(), 9);
+    assert_eq!(byte.alu64(AluOp::Div, Scalar::constant(10)).umax(), 25);
+    assert_eq!(Scalar::constant(1).alu64(Lsh, alu(And, Scalar::UNKNOWN, 7)).umax(), 128);
+    assert_eq!(alu(Add, byte, 1).alu64(Rsh, Scalar::unsigned(1, 3)).umax(), 128);
+}
+
+#[test]
+fn is_small() {
+    assert!(size_of::<Scalar>() <= 72, "the explorer copies it a lot");
+}

@@ -195,6 +195,7 @@ impl Tnum {
     /// Long multiplication by the bits of the multiplier. A bit that is not known adds the
     /// multiplicand in one case and nothing in the other, so the sum becomes the union of both.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "an abstract operation, not one of numbers")]
     pub fn mul(self, other: Self) -> Self {
         // The multiplier is the one with fewer bits that are not known, then with fewer bits.
         let swap = (self.mask.count_ones(), self.max().count_ones())
