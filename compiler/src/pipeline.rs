@@ -5,11 +5,19 @@
 
 use std::sync::Arc;
 
+use cranelift_codegen::isa::TargetIsa;
+
+use crate::backend::code::{Compiler, Disassembly};
+use crate::backend::isa_flags::{Placement, target_isa};
+use crate::backend::jit;
 pub use crate::backend::jit::JitCode;
+use crate::backend::link::UnitCode;
 pub use crate::diag::CompileError;
-use crate::options::CodeOptions;
+use crate::lower::{Lowering, lower_entry};
+use crate::options::{CodeOptions, Optimize};
 use crate::program::{MapDef, Program};
 use crate::verify::Facts;
+use crate::{ir, opt};
 
 /// A verified program.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +63,9 @@ pub fn compile_jit(
     options: &CodeOptions,
     resolve: &dyn Fn(&str) -> Option<*const u8>,
 ) -> Result<JitCode, CompileError> {
-    let _ = (options, resolve);
-    Err(not_yet(units))
+    let isa = target_isa(options, Placement::Memory)?;
+    let code = compile_units(units, options, &*isa)?;
+    jit::load(isa, &code, resolve)
 }
 
 /// Makes a native object file that exports a [`brolga_abi::descriptor::Descriptor`] under
@@ -70,8 +79,10 @@ pub fn compile_object(
     units: &[Unit<'_>],
     options: &CodeOptions,
 ) -> Result<Vec<u8>, CompileError> {
-    let _ = (module, options);
-    Err(not_yet(units))
+    let isa = target_isa(options, Placement::Object)?;
+    let code = compile_units(units, options, &*isa)?;
+    let _ = (module, code);
+    Err(CompileError::Module { message: "object files are not there yet".to_owned() })
 }
 
 /// Renders the code of programs as text.
@@ -80,8 +91,28 @@ pub fn compile_object(
 ///
 /// As [`compile_object`].
 pub fn emit_text(units: &[Unit<'_>], emit: Emit, options: &CodeOptions) -> Result<String, CompileError> {
-    let _ = (emit, options);
-    Err(not_yet(units))
+    let isa = target_isa(options, Placement::Object)?;
+    let mut text = String::new();
+    for unit in units {
+        let ir = intermediate(unit, options)?;
+        if emit == Emit::Ir {
+            text += &ir.to_string();
+            continue;
+        }
+        let (mut lowering, mut compiler) = (Lowering::new(&*isa), Compiler::new(&*isa));
+        for function in ir.functions.iter().flatten() {
+            lowering.function(&ir, function, compiler.fresh());
+            let title = format!("; {}.{}\n", ir.name, function.name);
+            text += &title;
+            if emit == Emit::Clif {
+                text += &compiler.function().display().to_string();
+            } else {
+                text += &compiler.compile_with(&ir.name, &function.name, Disassembly::Text)?.1;
+            }
+            text.push('\n');
+        }
+    }
+    Ok(text)
 }
 
 /// The symbol of a module's descriptor.
@@ -101,10 +132,42 @@ fn sanitise(name: &str) -> String {
     name.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b) } else { '_' }).collect()
 }
 
-fn not_yet(units: &[Unit<'_>]) -> CompileError {
-    CompileError::Unsupported {
-        program: units.first().map_or_else(String::new, |unit| unit.program.name.clone()),
-        insn: None,
-        what: "code generation".to_owned(),
+/// The intermediate form of a program after all passes.
+fn intermediate(unit: &Unit<'_>, options: &CodeOptions) -> Result<ir::Unit, CompileError> {
+    let mut ir = ir::build(unit.program, unit.facts)?;
+    match options.optimize {
+        Optimize::None => opt::checked(&ir, "build", options.self_check)?,
+        Optimize::Speed => opt::optimize(&mut ir, options.self_check)?,
     }
+    Ok(ir)
 }
+
+/// Compiles all functions of programs for a target.
+fn compile_units(
+    units: &[Unit<'_>],
+    options: &CodeOptions,
+    isa: &dyn TargetIsa,
+) -> Result<Vec<UnitCode>, CompileError> {
+    let (mut lowering, mut compiler) = (Lowering::new(isa), Compiler::new(isa));
+    let mut all = Vec::with_capacity(units.len());
+    for unit in units {
+        let ir = intermediate(unit, options)?;
+        let mut functions = Vec::with_capacity(ir.functions.len());
+        for function in &ir.functions {
+            functions.push(match function {
+                Some(function) => {
+                    lowering.function(&ir, function, compiler.fresh());
+                    Some(compiler.compile(&ir.name, &function.name)?)
+                }
+                None => None,
+            });
+        }
+        lower_entry(&mut lowering, ir.kind, compiler.fresh());
+        let entry = compiler.compile(&ir.name, "entry")?;
+        all.push(UnitCode { name: ir.name, functions, entry });
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests;

@@ -25,5 +25,5 @@ mod uses;
 pub use build::build;
 pub use dominators::Dominators;
 pub use function::{Block, BlockData, Function, Inst, InstData, Type, Unit, Value, ValueDef};
-pub use ops::{Args, Binary, Compare, Edge, ExtendKind, Mem, Op, Rmw, Terminator, Unary};
+pub use ops::{Args, Binary, Compare, Edge, ExtendKind, Mem, Op, Rmw, TailCalls, Terminator, Unary};
 pub use uses::{User, Uses};

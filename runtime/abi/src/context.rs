@@ -149,6 +149,11 @@ pub struct RawMemoryContext {
     pub len: u64,
 }
 
+/// Offset of [`RawMemoryContext::data`].
+pub const RAW_MEMORY_DATA: i32 = offset_of!(RawMemoryContext, data) as i32;
+/// Offset of [`RawMemoryContext::len`].
+pub const RAW_MEMORY_LEN: i32 = offset_of!(RawMemoryContext, len) as i32;
+
 macro_rules! field {
     ($name:literal, $offset:literal, $access:ident, $value:ident, $ctx:ident . $native:ident, $width:literal) => {
         Field {

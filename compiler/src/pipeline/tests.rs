@@ -1,0 +1,167 @@
+//! Small programs, compiled and run.
+
+#![expect(unsafe_code, reason = "compiled code is called")]
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use brolga_abi::ProgramKind;
+use brolga_abi::context::RawMemoryContext;
+use brolga_abi::env::Env;
+
+use super::*;
+use crate::isa::asm::{AsmContext, assemble};
+
+const ENV: Env = Env {
+    maps: std::ptr::null(),
+    cpu: 0,
+    tail_calls: 0,
+    trap: 0,
+    reserved: 0,
+    worker: std::ptr::null_mut(),
+    context: std::ptr::null_mut(),
+};
+
+fn program(text: &str) -> Program {
+    let assembled =
+        assemble(text, &AsmContext::default()).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    Program::from_insns("test", ProgramKind::RawMemory, assembled.insns, Arc::from([]))
+}
+
+fn options(optimize: Optimize) -> CodeOptions {
+    CodeOptions { optimize, self_check: crate::options::SelfCheck::On, ..CodeOptions::default() }
+}
+
+fn run_with(text: &str, memory: &mut [u8], optimize: Optimize) -> u64 {
+    let program = program(text);
+    let facts = Facts::assumed(&program, |_, _| {});
+    let unit = Unit { program: &program, facts: &facts };
+    let code = compile_jit(&[unit], &options(optimize), &|_| None).unwrap_or_else(|e| panic!("{e}"));
+    let mut context = RawMemoryContext { data: memory.as_mut_ptr(), len: memory.len() as u64 };
+    let mut env = ENV;
+    // SAFETY: the tests' programs touch only their stack and the memory that they are given.
+    unsafe { code.entry(0)((&raw mut context).cast::<c_void>(), &raw mut env) }
+}
+
+/// Runs a program with and without passes.
+fn run(text: &str, memory: &mut [u8]) -> u64 {
+    let mut copy = memory.to_vec();
+    let plain = run_with(text, &mut copy, Optimize::None);
+    let fast = run_with(text, memory, Optimize::Speed);
+    assert_eq!(plain, fast, "passes changed the result of\n{text}");
+    assert_eq!(copy, memory, "passes changed the memory after\n{text}");
+    fast
+}
+
+fn eval(text: &str) -> u64 {
+    run(text, &mut [])
+}
+
+#[test]
+fn constants_and_moves() {
+    assert_eq!(eval("r0 = 7\nexit"), 7);
+    assert_eq!(eval("r0 = -1\nexit"), u64::MAX);
+    assert_eq!(eval("w0 = -1\nexit"), 0xffff_ffff);
+    assert_eq!(eval("r0 = 0x123456789abcdef0 ll\nexit"), 0x1234_5678_9abc_def0);
+    assert_eq!(eval("r1 = 0x80 ll\nr0 = (s8)r1\nexit"), (-128i64).cast_unsigned());
+    assert_eq!(eval("r1 = 0x8000 ll\nw0 = (s16)w1\nexit"), 0xffff_8000);
+}
+
+#[test]
+fn division_is_total() {
+    let min = "r1 = 0x8000000000000000 ll\n";
+    let cases = [
+        ("r2 = 0\nr0 = 9\nr0 /= r2\nexit", 0),
+        ("r2 = 0\nr0 = 9\nr0 %= r2\nexit", 9),
+        ("r2 = 0\nr0 = -9\nr0 s/= r2\nexit", 0),
+        ("r2 = 0\nr0 = -9\nr0 s%= r2\nexit", (-9i64).cast_unsigned()),
+        ("r2 = -1\nr0 = r1\nr0 s/= r2\nexit", 1 << 63),
+        ("r2 = -1\nr0 = r1\nr0 s%= r2\nexit", 0),
+        ("r0 = r1\nr0 s/= -1\nexit", 1 << 63),
+        ("r2 = -7\nr0 = 22\nr0 s/= r2\nexit", (-3i64).cast_unsigned()),
+        ("r2 = -7\nr0 = -22\nr0 s%= r2\nexit", (-1i64).cast_unsigned()),
+        ("r0 = -22\nr0 s%= 7\nexit", (-1i64).cast_unsigned()),
+        ("w2 = -1\nw0 = 0x80000000\nw0 s/= w2\nexit", 0x8000_0000),
+        ("w2 = 0\nr0 = -1\nw0 %= w2\nexit", 0xffff_ffff),
+        ("r0 = -1\nw0 /= 10\nexit", 0xffff_ffff / 10),
+        ("r0 = -1\nr0 /= 10\nexit", u64::MAX / 10),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(eval(&format!("{min}{text}")), expected, "{text}");
+    }
+}
+
+#[test]
+fn shifts_take_their_amount_modulo_the_width() {
+    assert_eq!(eval("r0 = 1\nr1 = 65\nr0 <<= r1\nexit"), 2);
+    assert_eq!(eval("r0 = -8\nr1 = 33\nw0 s>>= w1\nexit"), 0xffff_fffc);
+    assert_eq!(eval("r0 = -8\nr0 >>= 1\nexit"), 0x7fff_ffff_ffff_fffc);
+}
+
+#[test]
+fn swaps() {
+    let value = "r0 = 0x0102030405060708 ll\n";
+    assert_eq!(eval(&format!("{value}r0 = be16 r0\nexit")), 0x0807);
+    assert_eq!(eval(&format!("{value}r0 = be32 r0\nexit")), 0x0807_0605);
+    assert_eq!(eval(&format!("{value}r0 = be64 r0\nexit")), 0x0807_0605_0403_0201);
+    assert_eq!(eval(&format!("{value}r0 = le16 r0\nexit")), 0x0708);
+    assert_eq!(eval(&format!("{value}r0 = bswap32 r0\nexit")), 0x0807_0605);
+}
+
+#[test]
+fn memory_and_stack() {
+    let mut memory = [1, 2, 3, 4, 0xf5, 6, 7, 8];
+    assert_eq!(run("r0 = *(u16 *)(r1 + 1)\nexit", &mut memory), 0x0302);
+    assert_eq!(run("r0 = *(s8 *)(r1 + 4)\nexit", &mut memory), (-11i64).cast_unsigned());
+    assert_eq!(run("r0 = r2\nexit", &mut memory), 8);
+    assert_eq!(
+        run("*(u32 *)(r1 + 2) = 0x11223344\nr0 = *(u64 *)(r1 + 0)\nexit", &mut memory),
+        0x0807_1122_3344_0201
+    );
+    assert_eq!(memory[2..6], [0x44, 0x33, 0x22, 0x11]);
+    assert_eq!(
+        eval("r1 = 77\n*(u64 *)(r10 - 512) = r1\nr2 = r10\nr2 += -512\nr0 = *(u8 *)(r2 + 0)\nexit"),
+        77
+    );
+}
+
+#[test]
+fn loops_and_branches() {
+    assert_eq!(eval("r0 = 0\nr1 = 10\nloop: r0 += r1\nr1 += -1\nif r1 != 0 goto loop\nexit"), 55);
+    assert_eq!(eval("r0 = 0\nr1 = -1\nif w1 s< 0 goto +1\nexit\nr0 = 1\nexit"), 1);
+    assert_eq!(eval("r0 = 0\nr1 = 6\nif r1 & 4 goto +1\nexit\nr0 = 1\nexit"), 1);
+    // The budget of `may_goto` ends the loop.
+    assert_eq!(eval("r0 = 0\na: may_goto out\nr0 += 1\ngoto a\nout: exit"), 8 << 20);
+}
+
+#[test]
+fn atomics() {
+    let mut memory = [5, 0, 0, 0, 0, 0, 0, 0];
+    let old = run("r2 = 3\nr0 = r2\nlock r0 = atomic_fetch_add((u64 *)(r1 + 0), r0)\nexit", &mut memory);
+    assert_eq!((old, memory[0]), (5, 8));
+    let old = run("r0 = 8\nr2 = 9\nr0 = cmpxchg_64(r1 + 0, r0, r2)\nexit", &mut memory);
+    assert_eq!((old, memory[0]), (8, 9));
+    let old = run("w2 = 1\nw2 = xchg32_32(r1 + 0, w2)\nr0 = r2\nexit", &mut memory);
+    assert_eq!((old, memory[0]), (9, 1));
+    assert_eq!(run("r0 = load_acquire((u32 *)(r1 + 0))\nexit", &mut memory), 1);
+    run("r0 = 4\nstore_release((u16 *)(r1 + 2), r0)\nexit", &mut memory);
+    assert_eq!(memory, [1, 0, 4, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn calls_of_subprograms() {
+    assert_eq!(eval("r1 = 20\nr2 = 1\ncall sub\nr0 += 1\nexit\nsub: r0 = r1\nr0 += r2\nexit"), 22);
+    let fib = "r1 = 12\ncall fib\nexit\n\
+        fib: r0 = r1\nif r1 < 2 goto out\nr6 = r1\nr1 += -1\ncall fib\nr7 = r0\nr1 = r6\nr1 += -2\ncall fib\nr0 += r7\nout: exit";
+    assert_eq!(eval(fib), 144);
+}
+
+#[test]
+fn an_unknown_symbol_is_an_error() {
+    let program = program("call bpf_ktime_get_ns\nexit");
+    let facts = Facts::assumed(&program, |_, _| {});
+    let error =
+        compile_jit(&[Unit { program: &program, facts: &facts }], &options(Optimize::None), &|_| None);
+    let symbol = "brolga_v1_ktime_get_ns".to_owned();
+    assert_eq!(error.map(|_| ()), Err(CompileError::UnresolvedSymbol { symbol }));
+}
