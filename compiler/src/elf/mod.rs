@@ -22,7 +22,7 @@ use crate::isa::Endianness;
 
 /// Longest name of a section or symbol. Longer ones are an error, so that reading many names that
 /// overlap costs no more than this each.
-pub const MAX_NAME: usize = 4096;
+pub const MAX_NAME: usize = 1024;
 
 /// Index of a section. 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

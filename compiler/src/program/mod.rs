@@ -8,8 +8,13 @@
 //! from running: a map may be of a kind that cannot be made ([`MapType::Unsupported`]), and a
 //! program may carry findings of its own ([`Program::findings`]), which the verifier reports.
 
+mod body;
 mod error;
+mod link;
 mod load;
+mod maps;
+mod signature;
+mod source;
 
 use std::sync::Arc;
 

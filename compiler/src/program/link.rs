@@ -1,0 +1,288 @@
+//! Links programs: each gets the functions of `.text` that it reaches, in libbpf's order.
+//!
+//! A function is decoded and its relocations are resolved once ([`Body`]); then every program
+//! appends the bodies that it calls, depth first in the order of the calls, and the distances of
+//! its calls are filled in.
+//!
+//! What is wrong with a function, or unsupported in it, becomes a finding of every program that
+//! reaches it; only what contradicts the file's own structure is an error of the object.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::body::Body;
+use super::maps::Maps;
+use super::source::Source;
+use super::{LoadError, LoadOptions, MapDef, Problem, Program, SourceLine, Subprog};
+use crate::diag::{Code, Diagnostic};
+use crate::elf::{Binding, SectionIdx, SymbolKind};
+use crate::isa::{CallTarget, Endianness, Imm64, Insn, InsnIdx};
+
+use brolga_abi::ProgramKind;
+
+/// Most slots of one program: the number of instructions that Linux accepts.
+const MAX_PROGRAM: usize = 1_000_000;
+
+/// Most slots of all programs together, each with its copy of the functions that it calls.
+const MAX_LINKED: usize = 4 << 20;
+
+/// Most findings that one program lists.
+const MAX_FINDINGS: usize = 32;
+
+/// A function, as its symbol says.
+pub(super) struct Func<'a> {
+    pub(super) name: &'a str,
+    pub(super) section: SectionIdx,
+    /// First byte in the section.
+    pub(super) start: u64,
+    /// First byte after it.
+    pub(super) end: u64,
+    binding: Binding,
+    hidden: bool,
+}
+
+/// Index into [`Funcs::list`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FuncIdx(pub(super) usize);
+
+/// All functions, sorted by section and offset.
+pub(super) struct Funcs<'a> {
+    pub(super) list: Vec<Func<'a>>,
+}
+
+impl<'a> Funcs<'a> {
+    /// Finds the functions of all executable sections.
+    pub(super) fn read(source: &Source<'a>) -> Result<Self, LoadError> {
+        let mut list = Vec::new();
+        for (index, section) in source.elf.sections_with_index().filter(|(_, s)| s.is_executable()) {
+            let size = super::source::data(section)?.len() as u64;
+            for symbol in source.symbols_in(index).filter(|symbol| symbol.kind == SymbolKind::Func) {
+                let error =
+                    |problem: Problem| problem.in_section(section.name).at(symbol.value).of(symbol.name);
+                let multiple = |what, found: u64| {
+                    match found {
+                        0 if what == "size of a function" => true,
+                        _ => !found.is_multiple_of(8),
+                    }
+                    .then(|| error(Problem::Invalid { what, found, expected: "a multiple of 8 above 0" }))
+                };
+                if let Some(error) = multiple("size of a function", symbol.size) {
+                    return Err(error);
+                }
+                if let Some(error) = multiple("offset of a function", symbol.value) {
+                    return Err(error);
+                }
+                let end = symbol.value.saturating_add(symbol.size);
+                if end > size {
+                    let what = "the end of a function";
+                    return Err(error(Problem::OutOfBounds { what, found: end, end: size + 1 }));
+                }
+                list.push(Func {
+                    name: symbol.name,
+                    section: index,
+                    start: symbol.value,
+                    end,
+                    binding: symbol.binding,
+                    hidden: symbol.hidden,
+                });
+            }
+        }
+        list.sort_by_key(|func: &Func<'_>| (func.section, func.start, func.end));
+        for pair in list.windows(2) {
+            let same = (pair[0].start, pair[0].end) == (pair[1].start, pair[1].end);
+            if pair[0].section == pair[1].section && pair[1].start < pair[0].end && !same {
+                let reason = format!("functions `{}` and `{}` overlap", pair[0].name, pair[1].name);
+                return Err(Problem::Malformed { what: "symbol table", reason }
+                    .in_section(source.section_name(pair[1].section))
+                    .at(pair[1].start)
+                    .of(pair[1].name));
+            }
+        }
+        Ok(Self { list })
+    }
+
+    /// The function that begins at an offset.
+    pub(super) fn starting_at(&self, section: SectionIdx, start: u64) -> Option<FuncIdx> {
+        let at = self.list.partition_point(|f| (f.section, f.start) < (section, start));
+        self.list.get(at).filter(|f| (f.section, f.start) == (section, start)).map(|_| FuncIdx(at))
+    }
+}
+
+/// Links the programs of an object.
+pub(super) fn link(
+    source: &Source<'_>,
+    maps: &Maps,
+    defs: &Arc<[MapDef]>,
+    options: &LoadOptions,
+    gpl_compatible: bool,
+) -> Result<Vec<Program>, LoadError> {
+    let funcs = Funcs::read(source)?;
+    let mut bodies = Vec::with_capacity(funcs.list.len());
+    let mut texts = super::body::Texts::new(source);
+    for func in &funcs.list {
+        bodies.push(Body::read(source, maps, defs, &funcs, func, &mut texts)?);
+    }
+    let mut linker = Linker { funcs: &funcs, bodies: &bodies, bases: vec![None; bodies.len()], linked: 0 };
+    let only = funcs.list.len() == 1;
+    let mut names = BTreeSet::new();
+    let mut programs = Vec::new();
+    for (index, func) in funcs.list.iter().enumerate() {
+        if Some(func.section) == source.text && !only {
+            continue;
+        }
+        let section = source.section_name(func.section);
+        if !names.insert(func.name) {
+            return Err(Problem::Duplicate { what: "program of one name" }.in_section(section).of(func.name));
+        }
+        let (autoload, section) = match section.strip_prefix('?') {
+            Some(section) => (false, section),
+            None => (true, section),
+        };
+        let kind = ProgramKind::from_section(section).or(options.kind);
+        let mut program = linker.program(FuncIdx(index), kind)?;
+        program.maps = Arc::clone(defs);
+        program.gpl_compatible = gpl_compatible;
+        program.raw_memory_len = options.raw_memory_len;
+        program.autoload = autoload;
+        section.clone_into(&mut program.section);
+        judge(source, func, &mut program);
+        programs.push(program);
+    }
+    Ok(programs)
+}
+
+/// Findings about a program as a whole; they stand before those about its instructions.
+fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
+    let mut findings = Vec::new();
+    if program.kind.is_none() {
+        let section = &program.section;
+        findings.push(
+            Diagnostic::program(
+                Code::UnsupportedProgramKind,
+                format!("section `{section}` names no kind of program that Brolga supports"),
+            )
+            .help("give the kind if the section's name is one of your own"),
+        );
+    }
+    if source.elf.endianness == Endianness::Big {
+        findings.push(Diagnostic::program(
+            Code::UnsupportedFeature,
+            "the object was compiled for big-endian machines (bpfeb)",
+        ));
+    }
+    if func.binding == Binding::Local && Some(func.section) != source.text {
+        findings.push(Diagnostic::program(
+            Code::UnsupportedFeature,
+            "the program is a static function: libbpf loads only those with external linkage",
+        ));
+    }
+    if program.insns.len() > MAX_PROGRAM {
+        findings.push(Diagnostic::program(
+            Code::UnsupportedFeature,
+            format!("{} instructions: Linux accepts {MAX_PROGRAM} at most", program.insns.len()),
+        ));
+    }
+    findings.append(&mut program.findings);
+    program.findings = findings;
+}
+
+struct Linker<'s, 'a> {
+    funcs: &'s Funcs<'a>,
+    bodies: &'s [Body],
+    /// Where the current program has each function: valid for the entries of `order`.
+    bases: Vec<Option<u32>>,
+    /// Slots of all programs so far.
+    linked: usize,
+}
+
+impl Linker<'_, '_> {
+    /// A program without what its section and object say.
+    fn program(&mut self, main: FuncIdx, kind: Option<ProgramKind>) -> Result<Program, LoadError> {
+        let order = self.reach(main)?;
+        let mut insns = Vec::with_capacity(order.iter().map(|f| self.bodies[f.0].insns.len()).sum());
+        let mut subprogs = Vec::with_capacity(order.len());
+        let mut lines: Vec<SourceLine> = Vec::new();
+        let mut findings: Vec<Diagnostic> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for &index in &order {
+            let (func, body) = (&self.funcs.list[index.0], &self.bodies[index.0]);
+            let base = self.base(index);
+            let mut subprog = Subprog::new(func.name, InsnIdx(base));
+            if let Some(signature) = &body.signature {
+                signature.describe(func.hidden, kind, &mut subprog);
+            }
+            subprogs.push(subprog);
+            insns.extend_from_slice(&body.insns);
+            for &(slot, target) in &body.calls {
+                let at = base + slot;
+                let distance = i64::from(self.base(target)) - i64::from(at) - 1;
+                let distance = i32::try_from(distance).expect("programs are limited to far fewer slots");
+                match &mut insns[at as usize] {
+                    Insn::Call(call) => *call = CallTarget::Subprog(distance),
+                    Insn::LoadImm64 { imm, .. } => *imm = Imm64::Func(distance),
+                    other => unreachable!("no call and no function's address: {other:?}"),
+                }
+            }
+            lines.extend(
+                body.lines.iter().map(|l| SourceLine { insn: InsnIdx(base + l.insn.0), ..l.clone() }),
+            );
+            for finding in &body.findings {
+                if findings.len() < MAX_FINDINGS && seen.insert((finding.code, &finding.message)) {
+                    let insn = finding.insn.map(|at| InsnIdx(base + at.0));
+                    findings.push(Diagnostic { insn, ..finding.clone() });
+                }
+            }
+        }
+        for index in order {
+            self.bases[index.0] = None;
+        }
+        let mut program = Program::from_insns("", ProgramKind::RawMemory, Vec::new(), Arc::new([]));
+        program.name = self.funcs.list[main.0].name.to_owned();
+        program.insns = insns;
+        program.subprogs = subprogs;
+        program.lines = lines;
+        program.findings = findings;
+        program.kind = kind;
+        Ok(program)
+    }
+
+    fn base(&self, func: FuncIdx) -> u32 {
+        self.bases[func.0].expect("every function that is called was appended")
+    }
+
+    /// The functions of a program in the order in which libbpf appends them. Sets their bases.
+    fn reach(&mut self, main: FuncIdx) -> Result<Vec<FuncIdx>, LoadError> {
+        let mut order = Vec::new();
+        let mut slots = 0_u32;
+        // Functions whose calls are being followed, with the number of calls that were.
+        let mut open: Vec<(FuncIdx, usize)> = Vec::new();
+        let mut next = Some(main);
+        loop {
+            if let Some(func) = next.take().filter(|func| self.bases[func.0].is_none()) {
+                let len = self.bodies[func.0].insns.len();
+                self.linked += len;
+                if self.linked > MAX_LINKED {
+                    let (found, limit) = (self.linked as u64, MAX_LINKED as u64);
+                    let what = "instructions of all programs with the functions that they call";
+                    return Err(Problem::Limit { what, found, limit }
+                        .somewhere()
+                        .of(self.funcs.list[main.0].name));
+                }
+                self.bases[func.0] = Some(slots);
+                slots += u32::try_from(len).expect("limited above");
+                order.push(func);
+                open.push((func, 0));
+            }
+            let Some((func, followed)) = open.last_mut() else { return Ok(order) };
+            match self.bodies[func.0].calls.get(*followed) {
+                Some(&(_, target)) => {
+                    *followed += 1;
+                    next = Some(target);
+                }
+                None => {
+                    open.pop();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What BTF says of a function: its linkage, its parameters, what it returns.
+//!
+//! Linux verifies a function with global linkage apart from its callers, with what its prototype
+//! promises (`btf_prepare_func_args`). A function without BTF is verified with its callers.
+
+use brolga_abi::ProgramKind;
+
+use super::source::Source;
+use super::{Param, Subprog};
+use crate::btf::{Btf, BtfError, Kind, Linkage, Type, TypeId};
+
+/// Most parameters that are read. One more than registers hold, so that too many are seen.
+const MAX_PARAMS: usize = 6;
+
+/// A parameter, before the kind of program says which structure is its context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Already known.
+    Is(Param),
+    /// A pointer to a structure, which is the context if it has the right name.
+    Struct { name: String, otherwise: Param },
+}
+
+/// A function's prototype.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Signature {
+    global: bool,
+    params: Vec<Shape>,
+    returns_scalar: bool,
+}
+
+impl Signature {
+    /// Reads the prototype of a function's type.
+    pub(super) fn read(source: &Source<'_>, ty: TypeId) -> Result<Self, BtfError> {
+        let Some(btf) = source.btf.as_deref() else { return Err(BtfError::NoSuchType { id: ty }) };
+        let func = btf.get(ty)?;
+        let proto = btf.get(func.referenced())?;
+        if func.kind() != Kind::Func || proto.kind() != Kind::FuncProto {
+            return Err(BtfError::NoSuchType { id: ty });
+        }
+        let returned = btf.unqualified(proto.referenced())?;
+        let params = (0..).zip(proto.params().take(MAX_PARAMS)).map(|(index, param)| {
+            let tags = source.tags.get(&(ty, index)).map_or(&[][..], Vec::as_slice);
+            shape(btf, param.ty, tags).unwrap_or(Shape::Is(Param::Unknown))
+        });
+        Ok(Self {
+            global: func.linkage() == Some(Linkage::Global),
+            params: params.collect(),
+            returns_scalar: is_scalar(&returned),
+        })
+    }
+
+    /// Tells a subprogram what its prototype says. A hidden function is not global: libbpf makes
+    /// it static.
+    pub(super) fn describe(&self, hidden: bool, kind: Option<ProgramKind>, subprog: &mut Subprog) {
+        let context = kind.map(|kind| kind.info().context.name);
+        subprog.global = self.global && !hidden;
+        subprog.returns_scalar = self.returns_scalar;
+        subprog.params = self
+            .params
+            .iter()
+            .map(|shape| match shape {
+                Shape::Is(param) => *param,
+                Shape::Struct { name, otherwise: _ } if Some(name.as_str()) == context => Param::Context,
+                Shape::Struct { otherwise, .. } => *otherwise,
+            })
+            .collect();
+    }
+}
+
+fn is_scalar(ty: &Type<'_>) -> bool {
+    matches!(ty.kind(), Kind::Int | Kind::Enum | Kind::Enum64)
+}
+
+/// What a parameter's type and its `arg:` tags say together.
+fn shape(btf: &Btf, ty: TypeId, tags: &[String]) -> Result<Shape, BtfError> {
+    let ty = btf.unqualified(ty)?;
+    if ty.kind() != Kind::Ptr {
+        let scalar = is_scalar(&ty) && tags.is_empty();
+        return Ok(Shape::Is(if scalar { Param::Scalar } else { Param::Unknown }));
+    }
+    let pointee = btf.unqualified(ty.referenced())?;
+    let memory = |nonnull| match btf.size_of(ty.referenced()) {
+        Ok(size) => Param::Memory { size, nonnull },
+        Err(_) => Param::Unknown,
+    };
+    let otherwise = match tags {
+        [] => memory(false),
+        [tag] => match tag.as_str() {
+            "arg:ctx" => return Ok(Shape::Is(Param::Context)),
+            "arg:nonnull" => memory(true),
+            _ => Param::Unknown,
+        },
+        _ => Param::Unknown,
+    };
+    if !matches!(pointee.kind(), Kind::Struct | Kind::Fwd) {
+        return Ok(Shape::Is(otherwise));
+    }
+    let name = pointee.name()?.to_owned();
+    Ok(if name == "bpf_dynptr" { Shape::Is(Param::Unknown) } else { Shape::Struct { name, otherwise } })
+}
