@@ -1,1 +1,40 @@
-//! Placeholder.
+//! Maps, helpers and contexts for eBPF programs compiled by Brolga.
+//!
+//! A [`Runtime`] has a fixed number of CPU slots; a [`Worker`] owns one of them and runs programs.
+//! A [`Module`] is compiled code (linked, loaded as a shared object, or made in process with the
+//! feature `jit`); an [`Instance`] is a module with maps of its own. Programs are run on a
+//! [`Packet`], a [`SocketPacket`] or raw memory; maps and globals are read and written by name.
+//!
+//! What the bytecode was is no concern of this crate: whether a program is safe was decided by the
+//! verifier before its code was made. The runtime keeps what the verifier relied on: sizes of maps,
+//! lifetimes of what a run can reach, and contexts that hold true pointers.
+
+mod contexts;
+mod error;
+mod helpers;
+mod hook;
+mod instance;
+#[cfg(feature = "jit")]
+pub mod jit;
+mod load;
+mod maps;
+mod module;
+mod options;
+mod random;
+mod runtime;
+mod sync;
+mod worker;
+
+pub use brolga_abi as abi;
+pub use brolga_abi::{MapKind, ProgramKind};
+
+pub use contexts::{Event, Packet, RawMemory, Redirect, SocketPacket, XdpVerdict};
+pub use error::{InstanceError, LoadError, RunError, RuntimeError};
+pub use helpers::{implementation, resolve};
+pub use hook::{Hook, Packets, Replayed};
+pub use instance::{GlobalHandle, Instance, ProgramHandle, Scalar};
+pub use maps::{CreateError, Keys, MapError, MapHandle, MapInfo, Update};
+pub use module::{Module, ProgramInfo};
+pub use options::{Clock, RuntimeOptions, Seed, Trace};
+pub use runtime::Runtime;
+pub use worker::{Session, Worker};
