@@ -9,6 +9,8 @@
 //! verifier before its code was made. The runtime keeps what the verifier relied on: sizes of maps,
 //! lifetimes of what a run can reach, and contexts that hold true pointers.
 
+#![warn(clippy::cast_possible_truncation, clippy::wildcard_enum_match_arm)]
+
 mod contexts;
 mod error;
 mod helpers;
@@ -33,7 +35,7 @@ pub use error::{InstanceError, LoadError, RunError, RuntimeError};
 pub use helpers::{implementation, resolve};
 pub use hook::{Hook, Packets, Replayed};
 pub use instance::{GlobalHandle, Instance, ProgramHandle, Scalar};
-pub use maps::{CreateError, Keys, MapError, MapHandle, MapInfo, Update};
+pub use maps::{CreateError, Entry, Keys, MapError, MapHandle, MapInfo, Update};
 pub use module::{Module, ProgramInfo};
 pub use options::{Clock, RuntimeOptions, Seed, Trace};
 pub use runtime::Runtime;

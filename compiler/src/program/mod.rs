@@ -15,6 +15,7 @@ mod load;
 mod maps;
 mod signature;
 mod source;
+mod tail_calls;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::isa::{Endianness, Insn, InsnIdx};
 
 pub use error::{Fault, LoadError, Place, Problem};
 pub use load::{LoadOptions, load};
+pub use tail_calls::{MixedKinds, prog_array_owner};
 
 /// Index of a map in [`Object::maps`] and [`Program::maps`] (the same table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -30,6 +30,6 @@ fn monotonic() -> u64 {
     // SAFETY: writes the structure that it is given.
     let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     debug_assert_eq!(failed, 0, "every system has a monotonic clock");
-    let [seconds, nanoseconds] = [i64::from(time.tv_sec), i64::from(time.tv_nsec)];
+    let (seconds, nanoseconds): (i64, i64) = (time.tv_sec, time.tv_nsec);
     seconds.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(nanoseconds.cast_unsigned())
 }

@@ -32,6 +32,9 @@ pub struct MapInfo {
     pub flags: u32,
 }
 
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// What an update does about a key that exists, or does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Update {
@@ -355,7 +358,7 @@ impl MapHandle {
     /// # Errors
     ///
     /// As [`MapHandle::lookup`].
-    pub fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, MapError> {
+    pub fn entries(&self) -> Result<Vec<Entry>, MapError> {
         self.check_access(F_WRONLY, MapError::WriteOnly)?;
         match self.map() {
             Map::Hash(map) => Ok((0..map.buckets()).flat_map(|bucket| map.read_bucket(bucket)).collect()),

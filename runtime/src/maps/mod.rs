@@ -18,7 +18,7 @@ use std::fmt;
 use brolga_abi::MapKind;
 
 pub use create::CreateError;
-pub use handle::{Keys, MapError, MapHandle, MapInfo, Update};
+pub use handle::{Entry, Keys, MapError, MapHandle, MapInfo, Update};
 
 pub(crate) use array::Array;
 pub(crate) use create::create;
