@@ -181,7 +181,9 @@ impl fmt::Display for RunError {
                 program.info().name,
                 event.info().name
             ),
-            Self::ForeignWorker => f.write_str("the worker belongs to another runtime than the program's instance"),
+            Self::ForeignWorker => {
+                f.write_str("the worker belongs to another runtime than the program's instance")
+            }
             Self::BufferLength { expected, found } => {
                 write!(f, "the program was verified for a buffer of {expected} bytes, not of {found}")
             }

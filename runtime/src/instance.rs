@@ -102,10 +102,12 @@ impl Instance {
             let Some(Map::ProgArray(map)) = map else { continue };
             for &(index, program) in &spec.initial_programs {
                 let kind = inner.module.programs[program].info.kind;
-                map.set(index, inner.entry(program), kind, None).map_err(|_| InstanceError::InitialProgram {
-                    name: spec.name.clone(),
-                    index,
-                    program: inner.module.programs[program].info.name.clone(),
+                map.set(index, inner.entry(program), kind, None).map_err(|_| {
+                    InstanceError::InitialProgram {
+                        name: spec.name.clone(),
+                        index,
+                        program: inner.module.programs[program].info.name.clone(),
+                    }
                 })?;
             }
         }
@@ -141,7 +143,8 @@ impl Instance {
     pub fn map(&self, name: &str) -> Result<MapHandle, InstanceError> {
         let index = self.inner.module.maps.iter().position(|spec| spec.name == name);
         let index = index.filter(|index| self.inner.map(*index).is_some());
-        let index = index.ok_or_else(|| InstanceError::NoMap { name: name.to_owned(), known: self.inner.map_names() })?;
+        let index = index
+            .ok_or_else(|| InstanceError::NoMap { name: name.to_owned(), known: self.inner.map_names() })?;
         Ok(MapHandle::new(Arc::clone(&self.inner), index))
     }
 
@@ -248,7 +251,11 @@ impl ProgramHandle {
     /// # Errors
     ///
     /// See [`RunError`].
-    pub fn run_socket_filter(&self, worker: &mut Worker, packet: &mut SocketPacket<'_>) -> Result<u32, RunError> {
+    pub fn run_socket_filter(
+        &self,
+        worker: &mut Worker,
+        packet: &mut SocketPacket<'_>,
+    ) -> Result<u32, RunError> {
         self.session(worker)?.run_socket_filter(packet)
     }
 

@@ -93,7 +93,11 @@ fn last_error() -> String {
     // SAFETY: null or a NUL-terminated text, valid until the thread's next call of the loader.
     unsafe {
         let text = libc::dlerror();
-        if text.is_null() { "unknown error".to_owned() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+        if text.is_null() {
+            "unknown error".to_owned()
+        } else {
+            CStr::from_ptr(text).to_string_lossy().into_owned()
+        }
     }
 }
 
@@ -136,7 +140,8 @@ unsafe fn read(descriptor: *const Descriptor, library: Option<Library>) -> Resul
 unsafe fn read_program(program: &ProgramDescriptor) -> Result<ModuleProgram, LoadError> {
     let kind = kind(program.kind)?;
     // SAFETY: the caller's promise.
-    let (name, section) = unsafe { (text(program.name, "program name")?, text(program.section, "section name")?) };
+    let (name, section) =
+        unsafe { (text(program.name, "program name")?, text(program.section, "section name")?) };
     if program.body.is_null() {
         return Err(malformed(format!("program `{name}` has no body")));
     }

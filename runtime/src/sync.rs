@@ -14,7 +14,9 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 use std::sync::{Mutex, PoisonError};
 
 /// Alignment of a [`Region`]: two cache lines, which some machines fetch together.
@@ -111,9 +113,12 @@ impl Region {
                 let to = self.base.as_ptr().add(here);
                 let from = bytes.ptr.add(at);
                 match width {
-                    8 => AtomicU64::from_ptr(to.cast()).store(from.cast::<u64>().read_unaligned(), Ordering::Relaxed),
-                    4 => AtomicU32::from_ptr(to.cast()).store(from.cast::<u32>().read_unaligned(), Ordering::Relaxed),
-                    2 => AtomicU16::from_ptr(to.cast()).store(from.cast::<u16>().read_unaligned(), Ordering::Relaxed),
+                    8 => AtomicU64::from_ptr(to.cast())
+                        .store(from.cast::<u64>().read_unaligned(), Ordering::Relaxed),
+                    4 => AtomicU32::from_ptr(to.cast())
+                        .store(from.cast::<u32>().read_unaligned(), Ordering::Relaxed),
+                    2 => AtomicU16::from_ptr(to.cast())
+                        .store(from.cast::<u16>().read_unaligned(), Ordering::Relaxed),
                     _ => AtomicU8::from_ptr(to).store(from.read(), Ordering::Relaxed),
                 }
             }

@@ -85,7 +85,8 @@ mod tests {
 
     /// A sum as RFC 1071 computes it, as a number of the host's byte order.
     fn rfc1071(bytes: &[u8]) -> u64 {
-        let mut sum: u64 = bytes.chunks(2).map(|pair| u64::from(u16::from_ne_bytes([pair[0], pair[1]]))).sum();
+        let mut sum: u64 =
+            bytes.chunks(2).map(|pair| u64::from(u16::from_ne_bytes([pair[0], pair[1]]))).sum();
         while sum > 0xffff {
             sum = (sum & 0xffff) + (sum >> 16);
         }

@@ -31,7 +31,11 @@ struct Spec {
 }
 
 /// Formats a message and gives its full length, which may exceed that of the message.
-pub(super) fn format(format: &[u8], args: [u64; ARGS], source: &dyn Source) -> Result<(String, usize), Errno> {
+pub(super) fn format(
+    format: &[u8],
+    args: [u64; ARGS],
+    source: &dyn Source,
+) -> Result<(String, usize), Errno> {
     let end = format.iter().position(|byte| *byte == 0).ok_or(Errno::Invalid)?;
     let mut rest = &format[..end];
     let mut args = args.into_iter();
@@ -57,7 +61,12 @@ pub(super) fn format(format: &[u8], args: [u64; ARGS], source: &dyn Source) -> R
 }
 
 /// Formats one argument by the conversion at the start of `rest` and gives what follows it.
-fn convert<'f>(rest: &'f [u8], arg: u64, source: &dyn Source, message: &mut Vec<u8>) -> Result<&'f [u8], Errno> {
+fn convert<'f>(
+    rest: &'f [u8],
+    arg: u64,
+    source: &dyn Source,
+    message: &mut Vec<u8>,
+) -> Result<&'f [u8], Errno> {
     let (spec, rest) = spec(rest);
     let (kind, rest) = rest.split_first().ok_or(Errno::Invalid)?;
     match kind {
@@ -288,7 +297,9 @@ mod tests {
 
     #[test]
     fn refusals() {
-        for text in ["%", "%5", "%q", "%f", "%sx", "%pz", "%pI5", "%l", "%ll", "%.3d", "bell\u{7}", "%d %d %d %d"] {
+        for text in
+            ["%", "%5", "%q", "%f", "%sx", "%pz", "%pI5", "%l", "%ll", "%.3d", "bell\u{7}", "%d %d %d %d"]
+        {
             assert_eq!(print(text, [0; 3]), Err(Errno::Invalid), "{text}");
         }
         assert_eq!(format(b"no end", [0; 3], &Memory), Err(Errno::Invalid));

@@ -52,7 +52,11 @@ fn result(result: Result<(), Errno>) -> u64 {
 ///
 /// Called by verified code.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn brolga_v1_map_lookup_elem(env: *mut Env, handle: *const c_void, at: *const u8) -> *mut u8 {
+pub unsafe extern "C" fn brolga_v1_map_lookup_elem(
+    env: *mut Env,
+    handle: *const c_void,
+    at: *const u8,
+) -> *mut u8 {
     // SAFETY: verified arguments.
     let (map, slot) = unsafe { (map(handle), slot(env)) };
     // SAFETY: as above.
@@ -85,7 +89,11 @@ pub unsafe extern "C" fn brolga_v1_map_update_elem(
 ///
 /// Called by verified code.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn brolga_v1_map_delete_elem(_env: *mut Env, handle: *const c_void, at: *const u8) -> u64 {
+pub unsafe extern "C" fn brolga_v1_map_delete_elem(
+    _env: *mut Env,
+    handle: *const c_void,
+    at: *const u8,
+) -> u64 {
     // SAFETY: verified arguments.
     let map = unsafe { map(handle) };
     // SAFETY: as above.
@@ -98,7 +106,11 @@ pub unsafe extern "C" fn brolga_v1_map_delete_elem(_env: *mut Env, handle: *cons
 ///
 /// Called by verified code.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn brolga_v1_hash_lookup(_env: *mut Env, handle: *const c_void, at: *const u8) -> *mut u8 {
+pub unsafe extern "C" fn brolga_v1_hash_lookup(
+    _env: *mut Env,
+    handle: *const c_void,
+    at: *const u8,
+) -> *mut u8 {
     // SAFETY: verified arguments.
     match unsafe { map(handle) } {
         // SAFETY: as above.
@@ -113,7 +125,11 @@ pub unsafe extern "C" fn brolga_v1_hash_lookup(_env: *mut Env, handle: *const c_
 ///
 /// Called by verified code.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn brolga_v1_percpu_hash_lookup(env: *mut Env, handle: *const c_void, at: *const u8) -> *mut u8 {
+pub unsafe extern "C" fn brolga_v1_percpu_hash_lookup(
+    env: *mut Env,
+    handle: *const c_void,
+    at: *const u8,
+) -> *mut u8 {
     // SAFETY: verified arguments.
     match unsafe { map(handle) } {
         Map::PerCpuHash(map) => {
@@ -147,6 +163,8 @@ pub unsafe extern "C" fn brolga_v1_hash_update(
             };
             result(map.update(key, value, flags, Caller::Slot(slot)))
         }
-        Map::Array(_) | Map::PerCpuArray(_) | Map::PerCpuHash(_) | Map::ProgArray(_) => Errno::Invalid.result(),
+        Map::Array(_) | Map::PerCpuArray(_) | Map::PerCpuHash(_) | Map::ProgArray(_) => {
+            Errno::Invalid.result()
+        }
     }
 }

@@ -69,7 +69,11 @@ pub unsafe extern "C" fn brolga_v1_redirect(env: *mut Env, ifindex: u64, flags: 
 ///
 /// Called by verified code: `context` is that of the run.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn brolga_v1_xdp_adjust_head(_env: *mut Env, context: *mut XdpContext, offset: u64) -> u64 {
+pub unsafe extern "C" fn brolga_v1_xdp_adjust_head(
+    _env: *mut Env,
+    context: *mut XdpContext,
+    offset: u64,
+) -> u64 {
     // SAFETY: verified arguments; the pointers of a context lie in one buffer.
     result(unsafe { adjust_head(&mut *context, int(offset)) })
 }
@@ -101,7 +105,11 @@ unsafe fn adjust_head(context: &mut XdpContext, offset: isize) -> Result<(), Err
 ///
 /// As [`brolga_v1_xdp_adjust_head`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn brolga_v1_xdp_adjust_meta(_env: *mut Env, context: *mut XdpContext, offset: u64) -> u64 {
+pub unsafe extern "C" fn brolga_v1_xdp_adjust_meta(
+    _env: *mut Env,
+    context: *mut XdpContext,
+    offset: u64,
+) -> u64 {
     // SAFETY: as in `brolga_v1_xdp_adjust_head`.
     result(unsafe { adjust_meta(&mut *context, int(offset)) })
 }
@@ -130,7 +138,11 @@ unsafe fn adjust_meta(context: &mut XdpContext, offset: isize) -> Result<(), Err
 ///
 /// As [`brolga_v1_xdp_adjust_head`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn brolga_v1_xdp_adjust_tail(_env: *mut Env, context: *mut XdpContext, offset: u64) -> u64 {
+pub unsafe extern "C" fn brolga_v1_xdp_adjust_tail(
+    _env: *mut Env,
+    context: *mut XdpContext,
+    offset: u64,
+) -> u64 {
     // SAFETY: as in `brolga_v1_xdp_adjust_head`.
     result(unsafe { adjust_tail(&mut *context, int(offset)) })
 }

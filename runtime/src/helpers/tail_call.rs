@@ -13,6 +13,11 @@ use crate::maps::Errno;
 
 /// `bpf_tail_call`: falls through, as where the slot is empty.
 #[unsafe(no_mangle)]
-pub extern "C" fn brolga_v1_tail_call(_env: *mut Env, _context: *mut c_void, _map: *const c_void, _index: u64) -> u64 {
+pub extern "C" fn brolga_v1_tail_call(
+    _env: *mut Env,
+    _context: *mut c_void,
+    _map: *const c_void,
+    _index: u64,
+) -> u64 {
     Errno::NoEntry.result()
 }

@@ -29,12 +29,7 @@ impl Array {
         let values = allocate(bytes, shared)?;
         let initial = &spec.initial[..spec.initial.len().min(stride)];
         values.write(0, Lent::host(initial));
-        Ok(Self {
-            values,
-            stride,
-            value_size: spec.value_size as usize,
-            max_entries: spec.max_entries,
-        })
+        Ok(Self { values, stride, value_size: spec.value_size as usize, max_entries: spec.max_entries })
     }
 
     pub(crate) fn value_size(&self) -> usize {

@@ -91,7 +91,11 @@ fn check(spec: &MapSpec, kind: MapKind) -> Result<(), CreateError> {
     };
     require(flags & !allowed == 0, "flags are not allowed for this kind of map", flags & !allowed)?;
     for (read, write) in [(F_RDONLY, F_WRONLY), (F_RDONLY_PROG, F_WRONLY_PROG)] {
-        require(flags & read == 0 || flags & write == 0, "a map is not both read-only and write-only", flags)?;
+        require(
+            flags & read == 0 || flags & write == 0,
+            "a map is not both read-only and write-only",
+            flags,
+        )?;
     }
     require(max_entries != 0, "max_entries must not be zero", max_entries)?;
     require(value_size != 0, "the value size must not be zero", value_size)?;

@@ -134,7 +134,9 @@ impl fmt::Display for MapError {
         match self {
             Self::NotFound => f.write_str("the map has no such key"),
             Self::Exists => f.write_str("the map has the key already"),
-            Self::Full { max_entries } => write!(f, "the map has room for {max_entries} elements, not for this one"),
+            Self::Full { max_entries } => {
+                write!(f, "the map has room for {max_entries} elements, not for this one")
+            }
             Self::NotPossible { operation, kind } => {
                 write!(f, "{operation} is not possible in a map of kind `{}`", kind.info().name)
             }
@@ -264,7 +266,9 @@ impl MapHandle {
         let result = match self.map() {
             Map::Array(map) => map.update(index_of(key), value, flags),
             Map::Hash(map) => map.update(Lent::host(key), value, flags, Caller::Host),
-            Map::PerCpuArray(_) | Map::PerCpuHash(_) => return Err(self.not_possible("update of a single value")),
+            Map::PerCpuArray(_) | Map::PerCpuHash(_) => {
+                return Err(self.not_possible("update of a single value"));
+            }
             Map::ProgArray(_) => return Err(self.not_possible("update by value")),
         };
         result.map_err(|errno| self.error("update", errno))
@@ -275,7 +279,12 @@ impl MapHandle {
     /// # Errors
     ///
     /// As [`MapHandle::update`], and another number of values than the runtime has CPU slots.
-    pub fn update_percpu<V: AsRef<[u8]>>(&self, key: &[u8], values: &[V], update: Update) -> Result<(), MapError> {
+    pub fn update_percpu<V: AsRef<[u8]>>(
+        &self,
+        key: &[u8],
+        values: &[V],
+        update: Update,
+    ) -> Result<(), MapError> {
         self.check_write(key)?;
         let expected = self.instance.cpus() as usize;
         if values.len() != expected {
@@ -286,7 +295,9 @@ impl MapHandle {
         let result = match self.map() {
             Map::PerCpuArray(map) => map.update_all(index_of(key), values, flags),
             Map::PerCpuHash(map) => map.update_all(key, values, flags),
-            Map::Array(_) | Map::Hash(_) | Map::ProgArray(_) => return Err(self.not_possible("update per CPU")),
+            Map::Array(_) | Map::Hash(_) | Map::ProgArray(_) => {
+                return Err(self.not_possible("update per CPU"));
+            }
         };
         result.map_err(|errno| self.error("update", errno))
     }
@@ -300,7 +311,9 @@ impl MapHandle {
         self.check_write(key)?;
         let result = match self.map() {
             Map::ProgArray(map) => map.clear(index_of(key)),
-            other => other.delete(Lent::host(key)),
+            map @ (Map::Array(_) | Map::PerCpuArray(_) | Map::Hash(_) | Map::PerCpuHash(_)) => {
+                map.delete(Lent::host(key))
+            }
         };
         result.map_err(|errno| self.error("delete", errno))
     }
@@ -322,9 +335,12 @@ impl MapHandle {
         }
         let kind = program.kind();
         let keep = program.instance_unless(&self.instance);
-        map.set(index, program.entry(), kind, keep).map_err(|errno| match errno {
-            Errno::Invalid => MapError::ProgramKind { found: kind },
-            other => self.error("a program as a value", other),
+        map.set(index, program.entry(), kind, keep).map_err(|errno| {
+            if errno == Errno::Invalid {
+                MapError::ProgramKind { found: kind }
+            } else {
+                self.error("a program as a value", errno)
+            }
         })
     }
 
@@ -391,7 +407,11 @@ impl MapHandle {
 
     fn check_key(&self, key: &[u8]) -> Result<(), MapError> {
         let expected = self.spec().key_size;
-        if key.len() == expected as usize { Ok(()) } else { Err(MapError::KeySize { expected, found: key.len() }) }
+        if key.len() == expected as usize {
+            Ok(())
+        } else {
+            Err(MapError::KeySize { expected, found: key.len() })
+        }
     }
 
     fn check_value(&self, value: &[u8]) -> Result<(), MapError> {
@@ -450,10 +470,13 @@ impl Iterator for Keys {
             match self.map.map() {
                 Map::Array(_) | Map::PerCpuArray(_) => self.ready.extend(index_key),
                 Map::ProgArray(map) => {
-                    self.ready.extend(index_key.filter(|_| index.ok().and_then(|i| map.is_set(i)) == Some(true)));
+                    self.ready
+                        .extend(index_key.filter(|_| index.ok().and_then(|i| map.is_set(i)) == Some(true)));
                 }
                 Map::Hash(map) => self.ready.extend(map.read_bucket(at).into_iter().map(|(key, _)| key)),
-                Map::PerCpuHash(map) => self.ready.extend(map.read_bucket(at).into_iter().map(|(key, _)| key)),
+                Map::PerCpuHash(map) => {
+                    self.ready.extend(map.read_bucket(at).into_iter().map(|(key, _)| key))
+                }
             }
         }
     }

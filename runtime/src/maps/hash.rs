@@ -62,7 +62,13 @@ impl Hash {
         Some(self.table.memory().at(self.table.tail(element)))
     }
 
-    pub(crate) fn update(&self, key: Lent<'_>, value: Lent<'_>, flags: u64, caller: Caller) -> Result<(), Errno> {
+    pub(crate) fn update(
+        &self,
+        key: Lent<'_>,
+        value: Lent<'_>,
+        flags: u64,
+        caller: Caller,
+    ) -> Result<(), Errno> {
         check_flags(flags)?;
         let key = self.table.key(key);
         let place = self.table.place(key);

@@ -145,7 +145,13 @@ impl Map {
     }
 
     /// A program's update. Per-CPU kinds write the value of the program's own slot.
-    pub(crate) fn update(&self, key: Lent<'_>, value: Lent<'_>, flags: u64, slot: usize) -> Result<(), Errno> {
+    pub(crate) fn update(
+        &self,
+        key: Lent<'_>,
+        value: Lent<'_>,
+        flags: u64,
+        slot: usize,
+    ) -> Result<(), Errno> {
         match self {
             Self::Array(map) => map.update(key.index(), value, flags),
             Self::PerCpuArray(map) => map.update(key.index(), value, flags, slot),

@@ -73,7 +73,12 @@ impl PerCpuArray {
     }
 
     /// Writes the values of all slots; there is one a slot.
-    pub(crate) fn update_all<V: AsRef<[u8]>>(&self, index: u32, values: &[V], flags: u64) -> Result<(), Errno> {
+    pub(crate) fn update_all<V: AsRef<[u8]>>(
+        &self,
+        index: u32,
+        values: &[V],
+        flags: u64,
+    ) -> Result<(), Errno> {
         for (slot, value) in values.iter().enumerate() {
             self.update(index, Lent::host(value.as_ref()), flags, slot)?;
         }

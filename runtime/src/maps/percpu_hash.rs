@@ -74,12 +74,23 @@ impl PerCpuHash {
     }
 
     /// A program's update: writes its own slot's value.
-    pub(crate) fn update(&self, key: Lent<'_>, value: Lent<'_>, flags: u64, slot: usize) -> Result<(), Errno> {
+    pub(crate) fn update(
+        &self,
+        key: Lent<'_>,
+        value: Lent<'_>,
+        flags: u64,
+        slot: usize,
+    ) -> Result<(), Errno> {
         self.write::<[u8; 0]>(key, &Values::Own(slot, value), flags)
     }
 
     /// The host's update: writes the values of all slots; there is one a slot.
-    pub(crate) fn update_all<V: AsRef<[u8]>>(&self, key: &[u8], values: &[V], flags: u64) -> Result<(), Errno> {
+    pub(crate) fn update_all<V: AsRef<[u8]>>(
+        &self,
+        key: &[u8],
+        values: &[V],
+        flags: u64,
+    ) -> Result<(), Errno> {
         self.write(Lent::host(key), &Values::All(values), flags)
     }
 

@@ -84,7 +84,12 @@ pub(super) struct Place<'t> {
 impl Table {
     /// A table for a definition that was checked. `tail` bytes follow each key; `spare` elements
     /// beyond `max_entries` are never given out by [`Table::insert`].
-    pub(super) fn new(spec: &MapSpec, tail: usize, spare: u32, shared: &Arc<Shared>) -> Result<Self, CreateError> {
+    pub(super) fn new(
+        spec: &MapSpec,
+        tail: usize,
+        spare: u32,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, CreateError> {
         let buckets = u64::from(spec.max_entries).next_power_of_two();
         let key_size = spec.key_size as usize;
         let value = KEY + key_size.next_multiple_of(8);
@@ -232,7 +237,10 @@ impl Table {
     pub(super) fn take(&self) -> Result<Element, Errno> {
         let limit = self.max_entries;
         let count = |count| (count < limit).then_some(count + 1);
-        self.pool.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, count).map_err(|_| Errno::TooBig)?;
+        self.pool
+            .count
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, count)
+            .map_err(|_| Errno::TooBig)?;
         // Who is counted finds an element: as many are free as `count` is below the limit, though
         // one may just be on its way back.
         loop {
