@@ -5,16 +5,7 @@
 //! clears the upper half. Whether Linux refuses such an operation is decided elsewhere.
 
 use super::{Range32, Range64, Scalar, Tnum, low};
-use crate::isa::{AluOp, Endian, Size, Width};
-
-/// The byte order of the machine that runs the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByteOrder {
-    /// Least byte first.
-    Little,
-    /// Greatest byte first.
-    Big,
-}
+use crate::isa::{AluOp, Endian, Endianness, Size, Width};
 
 impl Scalar {
     /// `dst op= src`.
@@ -99,12 +90,12 @@ impl Scalar {
 
     /// Byte swaps and truncations, on a machine of the given order.
     #[must_use]
-    pub fn endian(self, kind: Endian, size: Size, order: ByteOrder) -> Self {
+    pub fn endian(self, kind: Endian, size: Size, order: Endianness) -> Self {
         match (kind, order) {
-            (Endian::Swap, _) | (Endian::ToBe, ByteOrder::Little) | (Endian::ToLe, ByteOrder::Big) => {
+            (Endian::Swap, _) | (Endian::ToBe, Endianness::Little) | (Endian::ToLe, Endianness::Big) => {
                 Self::from_bits(self.bits.bswap(size.bytes() * 8))
             }
-            (Endian::ToLe, ByteOrder::Little) | (Endian::ToBe, ByteOrder::Big) => self.zext(size),
+            (Endian::ToLe, Endianness::Little) | (Endian::ToBe, Endianness::Big) => self.zext(size),
         }
     }
 

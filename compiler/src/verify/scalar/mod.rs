@@ -15,7 +15,6 @@ mod refine;
 mod tests;
 mod tnum;
 
-pub use alu::ByteOrder;
 pub use range::{Range32, Range64};
 pub use refine::{Branches, refine};
 pub use tnum::Tnum;

@@ -6,7 +6,7 @@
 
 use super::range::Range8;
 use super::*;
-use crate::isa::{AluOp, Cond, Endian, Size, Width};
+use crate::isa::{AluOp, Cond, Endian, Endianness, Size, Width};
 
 const CASES: u32 = 20_000;
 const OPS: [AluOp; 14] = [
@@ -291,12 +291,12 @@ fn moves_and_swaps_lose_no_word() {
                     continue;
                 }
                 let swapped = x.swap_bytes() >> (64 - 8 * size.bytes());
-                assert_holds(a.endian(Endian::Swap, size, ByteOrder::Little), swapped, (size, x, a));
-                assert_holds(a.endian(Endian::ToBe, size, ByteOrder::Little), swapped, (size, x, a));
-                assert_holds(a.endian(Endian::ToLe, size, ByteOrder::Little), cut(x, size), (size, x, a));
-                assert_holds(a.endian(Endian::Swap, size, ByteOrder::Big), swapped, (size, x, a));
-                assert_holds(a.endian(Endian::ToLe, size, ByteOrder::Big), swapped, (size, x, a));
-                assert_holds(a.endian(Endian::ToBe, size, ByteOrder::Big), cut(x, size), (size, x, a));
+                assert_holds(a.endian(Endian::Swap, size, Endianness::Little), swapped, (size, x, a));
+                assert_holds(a.endian(Endian::ToBe, size, Endianness::Little), swapped, (size, x, a));
+                assert_holds(a.endian(Endian::ToLe, size, Endianness::Little), cut(x, size), (size, x, a));
+                assert_holds(a.endian(Endian::Swap, size, Endianness::Big), swapped, (size, x, a));
+                assert_holds(a.endian(Endian::ToLe, size, Endianness::Big), swapped, (size, x, a));
+                assert_holds(a.endian(Endian::ToBe, size, Endianness::Big), cut(x, size), (size, x, a));
             }
         }
     }
