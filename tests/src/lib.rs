@@ -3,6 +3,7 @@
 pub mod bpf_syscall;
 pub mod capture;
 pub mod case;
+pub mod edges;
 pub mod engines;
 pub mod oracle;
 pub mod repo;
