@@ -100,7 +100,9 @@ fn edges(row: &'static Row) -> Edges {
         Form::LoadImm64 { kind } => return load_imm64(row, kind),
         Form::Ja => jumps("goto"),
         Form::Gotol => jumps("gotol"),
-        Form::MayGoto => vec!["r0 = 0\nagain: r0 += 3\nif r0 > 100 goto out\nmay_goto out\ngoto again\nout: exit".into()],
+        Form::MayGoto => {
+            vec!["r0 = 0\nagain: r0 += 3\nif r0 > 100 goto out\nmay_goto out\ngoto again\nout: exit".into()]
+        }
         Form::Call { kind } => match kind {
             CallKind::Helper => vec!["call bpf_get_smp_processor_id\nr0 += 5\nexit".into()],
             CallKind::Subprog => calls(),
@@ -222,13 +224,7 @@ const fn immediate_allowed(op: AluOp, width: Width, imm: i32) -> bool {
             Width::W64 => imm >= 0 && imm < 64,
         },
         AluOp::Div | AluOp::Sdiv | AluOp::Mod | AluOp::Smod => imm != 0,
-        AluOp::Add
-        | AluOp::Sub
-        | AluOp::Mul
-        | AluOp::Or
-        | AluOp::And
-        | AluOp::Xor
-        | AluOp::Mov => true,
+        AluOp::Add | AluOp::Sub | AluOp::Mul | AluOp::Or | AluOp::And | AluOp::Xor | AluOp::Mov => true,
     }
 }
 
@@ -296,7 +292,8 @@ fn branches(cond: Cond, width: Width, src: SrcKind) -> Vec<String> {
     match src {
         SrcKind::Reg => {
             let pairs = CONSTANTS.iter().flat_map(|a| CONSTANTS.iter().map(move |b| (a, b)));
-            let parts = pairs.map(|(a, b)| part(format!("r3 = {a:#x} ll\nr4 = {b:#x} ll\n"), format!("{r}4")));
+            let parts =
+                pairs.map(|(a, b)| part(format!("r3 = {a:#x} ll\nr4 = {b:#x} ll\n"), format!("{r}4")));
             vec![taken(load, &format!("{r}4")), taken(load, &format!("{r}3")), constants(parts, "r5")]
         }
         SrcKind::Imm => {
@@ -342,7 +339,9 @@ fn stores(size: Size, src: SrcKind) -> Vec<String> {
     };
     let mut texts = Vec::new();
     for value in &values {
-        texts.push(format!("r2 = *(u64 *)(r1 + 0)\n*({ty} *)(r1 + 16) = {value}\n*({ty} *)(r1 + 27) = {value}\nr0 = 0\nexit"));
+        texts.push(format!(
+            "r2 = *(u64 *)(r1 + 0)\n*({ty} *)(r1 + 16) = {value}\n*({ty} *)(r1 + 27) = {value}\nr0 = 0\nexit"
+        ));
         texts.push(format!(
             "r2 = *(u64 *)(r1 + 0)\nr3 = *(u64 *)(r1 + 8)\n*(u64 *)(r10 - 8) = r3\n*({ty} *)(r10 - {}) = {value}\n\
              r0 = *(u64 *)(r10 - 8)\nr4 = *(u32 *)(r10 - 4)\n*(u64 *)(r1 + 16) = r4\nexit",
