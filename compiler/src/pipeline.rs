@@ -3,21 +3,23 @@
 //! Verification comes before and is the caller's to ask for: what enters here are programs and the
 //! facts that were proven of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cranelift_codegen::isa::TargetIsa;
 
 use crate::backend::code::{Compiler, Disassembly};
+use crate::backend::descriptor::{Contents, MapFacts, ProgramFacts};
 use crate::backend::isa_flags::{Placement, target_isa};
-use crate::backend::jit;
 pub use crate::backend::jit::JitCode;
-use crate::backend::link::UnitCode;
+use crate::backend::link::{UnitCode, UnitNames};
+use crate::backend::{jit, object};
 pub use crate::diag::CompileError;
 use crate::lower::{Lowering, lower_entry};
 use crate::options::{CodeOptions, Optimize};
-use crate::program::{MapDef, Program};
+use crate::program::{MapDef, MapId, Program};
 use crate::verify::Facts;
-use crate::{ir, opt};
+use crate::{ir, isa, opt};
 
 /// A verified program.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +65,9 @@ pub fn compile_jit(
     options: &CodeOptions,
     resolve: &dyn Fn(&str) -> Option<*const u8>,
 ) -> Result<JitCode, CompileError> {
-    let isa = target_isa(options, Placement::Memory)?;
-    let code = compile_units(units, options, &*isa)?;
-    jit::load(isa, &code, resolve)
+    let target = target_isa(options, Placement::Memory)?;
+    let code = compile_units(units, options, &*target)?;
+    jit::load(target, &code, resolve)
 }
 
 /// Makes a native object file that exports a [`brolga_abi::descriptor::Descriptor`] under
@@ -79,10 +81,19 @@ pub fn compile_object(
     units: &[Unit<'_>],
     options: &CodeOptions,
 ) -> Result<Vec<u8>, CompileError> {
-    let isa = target_isa(options, Placement::Object)?;
-    let code = compile_units(units, options, &*isa)?;
-    let _ = (module, code);
-    Err(CompileError::Module { message: "object files are not there yet".to_owned() })
+    let target = target_isa(options, Placement::Object)?;
+    let code = compile_units(units, options, &*target)?;
+    let names = unit_names(module, units)?;
+    let programs: Vec<ProgramFacts> = units.iter().map(program_facts).collect();
+    let contents = Contents {
+        name: module.name,
+        license: module.license,
+        verifier: concat!("brolga-compiler ", env!("CARGO_PKG_VERSION")),
+        maps: module.maps,
+        map_facts: &map_facts(module, units, &code, options)?,
+        programs: &programs,
+    };
+    object::write(target, &code, &names, &descriptor_symbol(module.name), &contents)
 }
 
 /// Renders the code of programs as text.
@@ -91,7 +102,7 @@ pub fn compile_object(
 ///
 /// As [`compile_object`].
 pub fn emit_text(units: &[Unit<'_>], emit: Emit, options: &CodeOptions) -> Result<String, CompileError> {
-    let isa = target_isa(options, Placement::Object)?;
+    let target = target_isa(options, Placement::Object)?;
     let mut text = String::new();
     for unit in units {
         let ir = intermediate(unit, options)?;
@@ -99,7 +110,7 @@ pub fn emit_text(units: &[Unit<'_>], emit: Emit, options: &CodeOptions) -> Resul
             text += &ir.to_string();
             continue;
         }
-        let (mut lowering, mut compiler) = (Lowering::new(&*isa), Compiler::new(&*isa));
+        let (mut lowering, mut compiler) = (Lowering::new(&*target), Compiler::new(&*target));
         for function in ir.functions.iter().flatten() {
             lowering.function(&ir, function, compiler.fresh());
             let title = format!("; {}.{}\n", ir.name, function.name);
@@ -146,9 +157,9 @@ fn intermediate(unit: &Unit<'_>, options: &CodeOptions) -> Result<ir::Unit, Comp
 fn compile_units(
     units: &[Unit<'_>],
     options: &CodeOptions,
-    isa: &dyn TargetIsa,
+    target: &dyn TargetIsa,
 ) -> Result<Vec<UnitCode>, CompileError> {
-    let (mut lowering, mut compiler) = (Lowering::new(isa), Compiler::new(isa));
+    let (mut lowering, mut compiler) = (Lowering::new(target), Compiler::new(target));
     let mut all = Vec::with_capacity(units.len());
     for unit in units {
         let ir = intermediate(unit, options)?;
@@ -164,9 +175,100 @@ fn compile_units(
         }
         lower_entry(&mut lowering, ir.kind, compiler.fresh());
         let entry = compiler.compile(&ir.name, "entry")?;
-        all.push(UnitCode { name: ir.name, functions, entry });
+        let tail_call_maps = tail_call_maps(&ir);
+        all.push(UnitCode { name: ir.name, functions, entry, tail_call_maps });
     }
     Ok(all)
+}
+
+/// The maps through which a program makes tail calls.
+fn tail_call_maps(ir: &ir::Unit) -> BTreeSet<MapId> {
+    let blocks = ir.functions.iter().flatten().flat_map(|f| f.layout.iter().map(|block| f.block(*block)));
+    blocks
+        .filter_map(|block| match block.end {
+            ir::Terminator::TailCall { map, .. } => Some(map),
+            ir::Terminator::Jump(_)
+            | ir::Terminator::Branch { .. }
+            | ir::Terminator::Switch { .. }
+            | ir::Terminator::Return(_) => None,
+        })
+        .collect()
+}
+
+/// Symbols of a module's functions; two programs must not have the same.
+fn unit_names(module: &ModuleInfo<'_>, units: &[Unit<'_>]) -> Result<Vec<UnitNames>, CompileError> {
+    let mut seen = BTreeSet::new();
+    let mut names = Vec::with_capacity(units.len());
+    for unit in units {
+        let entry = program_symbol(module.name, &unit.program.name);
+        if !seen.insert(entry.clone()) {
+            return Err(CompileError::Module {
+                message: format!("two programs have the symbol `{entry}`: `{}` is one", unit.program.name),
+            });
+        }
+        let local = format!("{entry}.");
+        names.push(UnitNames { entry: Some(entry), local: Some(local) });
+    }
+    Ok(names)
+}
+
+fn program_facts(unit: &Unit<'_>) -> ProgramFacts {
+    let program = unit.program;
+    ProgramFacts {
+        name: program.name.clone(),
+        section: program.section.clone(),
+        kind: program.kind.map_or(u32::MAX, |kind| kind as u32),
+        raw_memory_len: program.raw_memory_len,
+        bytecode_hash: bytecode_hash(program),
+    }
+}
+
+/// FNV-1a over the program's instructions as they are encoded for little-endian machines.
+#[must_use]
+pub fn bytecode_hash(program: &Program) -> u64 {
+    isa::encode_all(&program.insns, isa::Endianness::Little)
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+}
+
+/// What the descriptor says of each map beyond its definition.
+fn map_facts(
+    module: &ModuleInfo<'_>,
+    units: &[Unit<'_>],
+    code: &[UnitCode],
+    options: &CodeOptions,
+) -> Result<Vec<MapFacts>, CompileError> {
+    let ids = (0u32..).map(MapId).zip(module.maps.iter());
+    ids.map(|(id, map)| {
+        let mut owner_kind = None;
+        for (unit, code) in units.iter().zip(code).filter(|(_, code)| code.tail_call_maps.contains(&id)) {
+            let kind = unit.program.kind.map(|kind| kind as u32);
+            if owner_kind.is_some_and(|owner| Some(owner) != kind) {
+                return Err(CompileError::Module {
+                    message: format!(
+                        "programs of different kinds make tail calls through `{}`: `{}` is one",
+                        map.name, code.name
+                    ),
+                });
+            }
+            owner_kind = kind;
+        }
+        let mut initial_programs = Vec::with_capacity(map.initial_programs.len());
+        for (slot, name) in &map.initial_programs {
+            let at = (0u32..).zip(units).find(|(_, unit)| unit.program.name == *name);
+            let (program, _) = at.ok_or_else(|| CompileError::Module {
+                message: format!("entry {slot} of `{}` is `{name}`, which is not compiled", map.name),
+            })?;
+            initial_programs.push((*slot, program));
+        }
+        // Passes may take loads from read-only data as constants.
+        let readonly = map.global.as_ref().is_some_and(|global| global.readonly);
+        let folded = readonly && options.optimize == Optimize::Speed;
+        Ok(MapFacts { owner_kind, folded, initial_programs })
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What both backends do alike: declare functions and what they call, and define their bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cranelift_codegen::binemit::Addend;
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
@@ -8,7 +8,7 @@ use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
 use super::code::{Code, RelocTarget};
 use crate::diag::CompileError;
 use crate::lower::{Callee, body_signature, entry_signature};
-use crate::program::SubprogId;
+use crate::program::{MapId, SubprogId};
 
 /// The code of one program.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct UnitCode {
     pub functions: Vec<Option<Code>>,
     /// The function that it exports.
     pub entry: Code,
+    /// The maps through which it makes tail calls.
+    pub tail_call_maps: BTreeSet<MapId>,
 }
 
 impl UnitCode {

@@ -4,6 +4,8 @@
 //! say what the names in them stand for. [`link`] does what they have in common.
 
 pub mod code;
+pub mod descriptor;
 pub mod isa_flags;
 pub mod jit;
 pub mod link;
+pub mod object;

@@ -165,3 +165,50 @@ fn an_unknown_symbol_is_an_error() {
     let symbol = "brolga_v1_ktime_get_ns".to_owned();
     assert_eq!(error.map(|_| ()), Err(CompileError::UnresolvedSymbol { symbol }));
 }
+
+#[test]
+fn objects_for_all_targets() {
+    use ::object::{Object, ObjectSymbol};
+
+    let program = program(
+        "r6 = r1\ncall bpf_ktime_get_ns\nr7 = r0\nr1 = 20\ncall sub\nr0 += r7\nlock *(u64 *)(r6 + 0) += r0\nexit\n\
+         sub: r0 = r1\nr0 %= 7\nr0 = be32 r0\nexit",
+    );
+    let facts = Facts::assumed(&program, |_, _| {});
+    let unit = Unit { program: &program, facts: &facts };
+    let module = ModuleInfo { name: "a-module", license: "GPL", maps: &program.maps };
+    for triple in ["x86_64", "aarch64", "riscv64gc", "s390x"] {
+        let target = format!("{triple}-unknown-linux-gnu").parse().expect("a triple");
+        let options = CodeOptions { target, ..options(Optimize::Speed) };
+        let bytes = compile_object(&module, &[unit], &options).unwrap_or_else(|e| panic!("{triple}: {e}"));
+        let file = ::object::File::parse(&*bytes).expect("an object file");
+        let defined = |name: &str| file.symbols().any(|s| s.name() == Ok(name) && s.is_definition());
+        assert!(defined("brolga_v1_descriptor_a_module"), "{triple}");
+        assert!(defined("brolga_v1_program_a_module_test"), "{triple}");
+        let needed: Vec<&str> =
+            file.symbols().filter(|s| s.is_undefined()).filter_map(|s| s.name().ok()).collect();
+        assert!(needed.contains(&"brolga_v1_ktime_get_ns"), "{triple}: {needed:?}");
+    }
+}
+
+#[test]
+fn programs_with_one_symbol_are_refused() {
+    let (mut a, mut b) = (program("r0 = 0\nexit"), program("r0 = 1\nexit"));
+    (a.name, b.name) = ("p.1".to_owned(), "p_1".to_owned());
+    let facts = Facts::assumed(&a, |_, _| {});
+    let units = [Unit { program: &a, facts: &facts }, Unit { program: &b, facts: &facts }];
+    let module = ModuleInfo { name: "m", license: "", maps: &a.maps };
+    let error = compile_object(&module, &units, &options(Optimize::Speed)).map(|_| ());
+    assert!(matches!(error, Err(CompileError::Module { .. })), "{error:?}");
+}
+
+#[test]
+fn texts_of_all_stages() {
+    let program = program("r0 = r2\nr0 *= r2\nexit");
+    let facts = Facts::assumed(&program, |_, _| {});
+    let unit = Unit { program: &program, facts: &facts };
+    for (emit, expected) in [(Emit::Ir, "mul"), (Emit::Clif, "imul"), (Emit::Asm, "ret")] {
+        let text = emit_text(&[unit], emit, &options(Optimize::Speed)).expect("emits");
+        assert!(text.contains(expected), "{emit:?}:\n{text}");
+    }
+}
