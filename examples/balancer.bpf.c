@@ -182,25 +182,25 @@ int balancer(struct xdp_md *ctx)
 	struct cursor cursor = packet(ctx);
 	__u64 bytes = cursor.end - cursor.at;
 
-	struct ethernet *ethernet = take(&cursor, struct ethernet);
-	if (!ethernet || ethernet->type != bpf_htons(ETHERTYPE_IPV4))
+	struct ethernet *ethernet;
+	if (!take(&cursor, ethernet) || ethernet->type != bpf_htons(ETHERTYPE_IPV4))
 		goto pass;
-	struct ipv4 *ip = take_ipv4(&cursor);
+	struct ipv4 *ip;
 	// A fragment cannot be balanced: those after the first have no ports.
-	if (!ip || ip->fragment & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
+	if (!take_ipv4(&cursor, ip) || ip->fragment & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
 		goto pass;
 
 	__be16 *ports; // source, destination
 	__sum16 *checksum;
 	if (ip->protocol == PROTOCOL_TCP) {
-		struct tcp *tcp = take(&cursor, struct tcp);
-		if (!tcp)
+		struct tcp *tcp;
+		if (!take(&cursor, tcp))
 			goto pass;
 		ports = &tcp->source;
 		checksum = &tcp->checksum;
 	} else if (ip->protocol == PROTOCOL_UDP) {
-		struct udp *udp = take(&cursor, struct udp);
-		if (!udp)
+		struct udp *udp;
+		if (!take(&cursor, udp))
 			goto pass;
 		ports = &udp->source;
 		checksum = &udp->checksum;

@@ -64,32 +64,28 @@ static __always_inline void count(__u32 handler)
 		*counter += 1;
 }
 
-// The note in front of the packet, or NULL where there is no room for one.
-static __always_inline struct note *note_of(struct xdp_md *ctx)
-{
-	struct note *note = (void *)(long)ctx->data_meta;
-	return (void *)(note + 1) > (void *)(long)ctx->data ? NULL : note;
-}
+// Points `note` at the note in front of the packet; false where there is none.
+#define find_note(ctx, note)                                             \
+	({                                                               \
+		note = (void *)(long)(ctx)->data_meta;                   \
+		(void *)(note + 1) <= (void *)(long)(ctx)->data;         \
+	})
 
 SEC("xdp")
 int dispatch(struct xdp_md *ctx)
 {
 	count(DISPATCH);
-	if (!note_of(ctx)) {
-		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct note)))
+	struct note *note;
+	if (!find_note(ctx, note)) {
+		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*note)) || !find_note(ctx, note))
 			return XDP_ABORTED;
-		struct note *fresh = note_of(ctx);
-		if (!fresh)
-			return XDP_ABORTED;
-		*fresh = (struct note){};
+		*note = (struct note){};
 	}
-	struct note *note = note_of(ctx);
-	if (note)
-		note->calls++;
+	note->calls++;
 
 	struct cursor cursor = packet(ctx);
-	struct ethernet *ethernet = take(&cursor, struct ethernet);
-	if (!ethernet)
+	struct ethernet *ethernet;
+	if (!take(&cursor, ethernet))
 		return XDP_DROP;
 	switch (bpf_ntohs(ethernet->type)) {
 	case ETHERTYPE_IPV4:
@@ -118,17 +114,17 @@ int handle_vlan(struct xdp_md *ctx)
 {
 	count(HANDLE_VLAN);
 	struct cursor cursor = packet(ctx);
-	struct ethernet *ethernet = take(&cursor, struct ethernet);
-	struct vlan *vlan = ethernet ? take(&cursor, struct vlan) : NULL;
-	if (!vlan)
+	struct ethernet *ethernet;
+	struct vlan *vlan;
+	if (!take(&cursor, ethernet) || !take(&cursor, vlan))
 		return XDP_DROP;
 
 	struct ethernet untagged = *ethernet;
 	untagged.type = vlan->type;
 	__u16 tag = bpf_ntohs(vlan->tag) & 0x0fff;
 
-	struct note *note = note_of(ctx);
-	if (note) {
+	struct note *note;
+	if (find_note(ctx, note)) {
 		note->vlan = tag;
 		note->vlans++;
 	}
@@ -137,8 +133,7 @@ int handle_vlan(struct xdp_md *ctx)
 	if (bpf_xdp_adjust_head(ctx, sizeof(struct vlan)))
 		return XDP_ABORTED;
 	cursor = packet(ctx);
-	ethernet = take(&cursor, struct ethernet);
-	if (!ethernet)
+	if (!take(&cursor, ethernet))
 		return XDP_ABORTED;
 	*ethernet = untagged;
 
@@ -152,9 +147,9 @@ int handle_ipv4(struct xdp_md *ctx)
 {
 	count(HANDLE_IPV4);
 	struct cursor cursor = packet(ctx);
-	struct ethernet *ethernet = take(&cursor, struct ethernet);
-	struct ipv4 *ip = ethernet ? take_ipv4(&cursor) : NULL;
-	if (!ip || ip->ttl <= 1)
+	struct ethernet *ethernet;
+	struct ipv4 *ip;
+	if (!take(&cursor, ethernet) || !take_ipv4(&cursor, ip) || ip->ttl <= 1)
 		return XDP_DROP;
 
 	if (ip->protocol == PROTOCOL_ICMP && !(ip->fragment & bpf_htons(IPV4_FRAGMENT_OFFSET))) {
@@ -180,9 +175,9 @@ int handle_ipv6(struct xdp_md *ctx)
 {
 	count(HANDLE_IPV6);
 	struct cursor cursor = packet(ctx);
-	struct ethernet *ethernet = take(&cursor, struct ethernet);
-	struct ipv6 *ip = ethernet ? take(&cursor, struct ipv6) : NULL;
-	if (!ip || ip->hop_limit <= 1)
+	struct ethernet *ethernet;
+	struct ipv6 *ip;
+	if (!take(&cursor, ethernet) || !take(&cursor, ip) || ip->hop_limit <= 1)
 		return XDP_DROP;
 	ip->hop_limit--;
 	return XDP_TX;

@@ -104,8 +104,8 @@ static __always_inline enum reason check_port(struct cursor *cursor, __u8 protoc
 
 static __always_inline enum reason check_ipv4(struct cursor *cursor, __u64 bytes)
 {
-	struct ipv4 *ip = take_ipv4(cursor);
-	if (!ip)
+	struct ipv4 *ip;
+	if (!take_ipv4(cursor, ip))
 		return DROPPED_MALFORMED;
 
 	struct counter *blocked = bpf_map_lookup_elem(&blocked_v4, &ip->source);
@@ -129,8 +129,8 @@ static __always_inline enum reason check_ipv4(struct cursor *cursor, __u64 bytes
 
 static __always_inline enum reason check_ipv6(struct cursor *cursor, __u64 bytes)
 {
-	struct ipv6 *ip = take(cursor, struct ipv6);
-	if (!ip)
+	struct ipv6 *ip;
+	if (!take(cursor, ip))
 		return DROPPED_MALFORMED;
 
 	struct ipv6_address source = ip->source;
@@ -142,8 +142,8 @@ static __always_inline enum reason check_ipv6(struct cursor *cursor, __u64 bytes
 
 	__u8 protocol = ip->next_header;
 	if (protocol == PROTOCOL_FRAGMENT) {
-		struct ipv6_fragment *fragment = take(cursor, struct ipv6_fragment);
-		if (!fragment)
+		struct ipv6_fragment *fragment;
+		if (!take(cursor, fragment))
 			return DROPPED_MALFORMED;
 		if (bpf_ntohs(fragment->offset_flags) & ~7)
 			return PASSED_FRAGMENT;
@@ -154,8 +154,8 @@ static __always_inline enum reason check_ipv6(struct cursor *cursor, __u64 bytes
 
 static __always_inline enum reason check(struct cursor *cursor, __u64 bytes)
 {
-	struct ethernet *ethernet = take(cursor, struct ethernet);
-	if (!ethernet)
+	struct ethernet *ethernet;
+	if (!take(cursor, ethernet))
 		return DROPPED_MALFORMED;
 
 	switch (skip_vlans(cursor, bpf_ntohs(ethernet->type))) {

@@ -80,15 +80,15 @@ static __noinline int skip_extensions(struct cursor *cursor, __u32 protocol)
 static __always_inline int protocol_of(struct cursor *cursor, __u16 type)
 {
 	if (type == ETHERTYPE_IPV4) {
-		struct ipv4 *ip = take_ipv4(cursor);
-		if (!ip)
+		struct ipv4 *ip;
+		if (!take_ipv4(cursor, ip))
 			return -1;
 		if (bpf_ntohs(ip->fragment) & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
 			__sync_fetch_and_add(&fragments, 1);
 		return ip->protocol;
 	}
-	struct ipv6 *ip = take(cursor, struct ipv6);
-	if (!ip)
+	struct ipv6 *ip;
+	if (!take(cursor, ip))
 		return -1;
 	return follow_extensions ? skip_extensions(cursor, ip->next_header) : ip->next_header;
 }
@@ -107,8 +107,8 @@ int protocols(struct xdp_md *ctx)
 	if (length < smallest)
 		smallest = length;
 
-	struct ethernet *ethernet = take(&cursor, struct ethernet);
-	__u16 type = ethernet ? skip_vlans(&cursor, bpf_ntohs(ethernet->type)) : 0;
+	struct ethernet *ethernet;
+	__u16 type = take(&cursor, ethernet) ? skip_vlans(&cursor, bpf_ntohs(ethernet->type)) : 0;
 	if (type && type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6) {
 		__sync_fetch_and_add(&not_ip, 1);
 		return XDP_PASS;

@@ -118,15 +118,14 @@ static __always_inline struct cursor packet(const struct xdp_md *ctx)
 	return (struct cursor){ (void *)(long)ctx->data, (void *)(long)ctx->data_end };
 }
 
-// The header at the cursor, which moves behind it; NULL where the packet is too short.
-#define take(cursor, type)                                                      \
-	({                                                                      \
-		type *header = (cursor)->at;                                    \
-		if ((void *)(header + 1) > (cursor)->end)                       \
-			header = NULL;                                          \
-		else                                                            \
-			(cursor)->at = header + 1;                              \
-		header;                                                         \
+// Points `header` at the cursor, which moves behind it; false where the packet is too short.
+#define take(cursor, header)                                         \
+	({                                                           \
+		header = (cursor)->at;                               \
+		int fits = (void *)(header + 1) <= (cursor)->end;    \
+		if (fits)                                            \
+			(cursor)->at = header + 1;                   \
+		fits;                                                \
 	})
 
 // The ethertype behind up to two VLAN tags, in host order; the cursor moves there.
@@ -136,29 +135,26 @@ static __always_inline __u16 skip_vlans(struct cursor *cursor, __u16 type)
 	for (int tag = 0; tag < 2; tag++) {
 		if (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ)
 			break;
-		struct vlan *vlan = take(cursor, struct vlan);
-		if (!vlan)
+		struct vlan *vlan;
+		if (!take(cursor, vlan))
 			return 0;
 		type = bpf_ntohs(vlan->type);
 	}
 	return type;
 }
 
-// The header of an IPv4 packet; the cursor moves behind its options.
-static __always_inline struct ipv4 *take_ipv4(struct cursor *cursor)
-{
-	struct ipv4 *ip = take(cursor, struct ipv4);
-	if (!ip)
-		return NULL;
-	__u32 length = (ip->version_length & 0x0f) * 4;
-	if (ip->version_length >> 4 != 4 || length < sizeof(*ip))
-		return NULL;
-	void *behind = (void *)ip + length;
-	if (behind > cursor->end)
-		return NULL;
-	cursor->at = behind;
-	return ip;
-}
+// Points `header` at an IPv4 header and moves the cursor behind its options.
+#define take_ipv4(cursor, header)                                              \
+	({                                                                     \
+		int fits = take(cursor, header);                               \
+		if (fits) {                                                    \
+			__u32 words = (header)->version_length & 0x0f;         \
+			(cursor)->at = (void *)(header) + words * 4;           \
+			fits = (header)->version_length >> 4 == 4 && words >= 5 && \
+			       (cursor)->at <= (cursor)->end;                  \
+		}                                                              \
+		fits;                                                          \
+	})
 
 // Folds a 32-bit sum to the 16 bits that a header holds.
 static __always_inline __sum16 fold_checksum(__u64 sum)
