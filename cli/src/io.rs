@@ -37,6 +37,11 @@ pub fn write(path: &Path, bytes: &[u8], out: &mut Out) -> Result<(), Failure> {
         let mut raw = std::io::stdout();
         return raw.write_all(bytes).and_then(|()| raw.flush()).map_err(Failure::Output);
     }
+    write_file(path, bytes)
+}
+
+/// Writes a whole file.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| Failure::Write { path: path.to_owned(), error })
 }
 

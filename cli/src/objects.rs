@@ -18,6 +18,20 @@ pub fn load(path: &Path, selection: &Selection, raw_memory_len: u32) -> Result<O
     program::load(&bytes, &options).map_err(|error| Failure::Load { path: path.to_owned(), error })
 }
 
+/// The programs that are meant: the one named, or all that libbpf loads by default.
+pub fn select_autoload<'a>(
+    path: &Path,
+    object: &'a Object,
+    selection: &Selection,
+) -> Result<Vec<&'a Program>, Failure> {
+    let mut programs = select(path, object, selection)?;
+    programs.retain(|program| program.autoload || selection.program.is_some());
+    if programs.is_empty() {
+        return Err(Failure::Usage(format!("`{}` has no programs to load", path.display())));
+    }
+    Ok(programs)
+}
+
 /// The programs that are meant: the one named, or all.
 pub fn select<'a>(
     path: &Path,
@@ -41,9 +55,8 @@ pub fn select_one<'a>(
     object: &'a Object,
     selection: &Selection,
 ) -> Result<&'a Program, Failure> {
-    match select(path, object, selection)?[..] {
+    match select_autoload(path, object, selection)?[..] {
         [program] => Ok(program),
-        [] => Err(Failure::Usage(format!("`{}` has no programs", path.display()))),
         [..] => Err(Failure::Usage(format!(
             "`{}` has several programs; choose one with --program: {}",
             path.display(),
@@ -82,6 +95,14 @@ pub enum Verdict {
     Unsupported,
 }
 
+impl Verdict {
+    /// The verdict of findings that refuse a program.
+    pub fn of(findings: &[Diagnostic]) -> Self {
+        let reject = findings.iter().any(|finding| finding.severity() == Severity::Reject);
+        if reject { Self::Reject } else { Self::Unsupported }
+    }
+}
+
 impl<'a> Judgement<'a> {
     /// Verifies a program.
     pub fn of(program: &'a Program) -> Self {
@@ -94,10 +115,7 @@ impl<'a> Judgement<'a> {
     pub fn verdict(&self) -> Verdict {
         match &self.outcome {
             Ok(_) => Verdict::Accept,
-            Err(rejection) if rejection.diagnostics.iter().any(|d| d.severity() == Severity::Reject) => {
-                Verdict::Reject
-            }
-            Err(_) => Verdict::Unsupported,
+            Err(rejection) => Verdict::of(&rejection.diagnostics),
         }
     }
 

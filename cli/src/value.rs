@@ -9,6 +9,9 @@ use std::net::Ipv4Addr;
 use brolga_compiler::btf::{Btf, BtfError, IntEncoding, Kind, MAX_DEPTH, Type, TypeId};
 use serde_json::json;
 
+/// Bytes without a meaning of which no more are shown to people.
+const MAX_BYTES: usize = 64;
+
 /// Most parts of one value that are shown one by one.
 const MAX_PARTS: usize = 65_536;
 
@@ -37,9 +40,17 @@ pub enum Value {
 pub fn decode(btf: Option<&Btf>, ty: Option<TypeId>, bytes: &[u8]) -> Value {
     let typed = || {
         let mut decoder = Decoder { btf: btf?, left: MAX_PARTS };
-        decoder.value(ty?, bytes, MAX_DEPTH).ok()
+        decoder.value(type_of(btf?, ty?), bytes, MAX_DEPTH).ok()
     };
     typed().unwrap_or_else(|| plain(bytes))
+}
+
+/// The type of a variable; other types are their own.
+pub fn type_of(btf: &Btf, id: TypeId) -> TypeId {
+    match btf.get(id) {
+        Ok(ty) if ty.kind() == Kind::Var => ty.referenced(),
+        _ => id,
+    }
 }
 
 /// Bytes without a type.
@@ -264,7 +275,11 @@ impl fmt::Display for Value {
             Self::Enumerator(name) => f.write_str(name),
             Self::Address(address) => write!(f, "{address}"),
             Self::Text(text) => write!(f, "{text:?}"),
-            Self::Bytes(bytes) => f.write_str(&hex(bytes)),
+            Self::Bytes(bytes) => match bytes.get(..MAX_BYTES) {
+                None => f.write_str(&hex(bytes)),
+                Some(_) if self.is_zero() => write!(f, "{} zero bytes", bytes.len()),
+                Some(start) => write!(f, "{}… ({} bytes)", hex(start), bytes.len()),
+            },
             Self::Array(elements) => {
                 let zeros = elements.iter().filter(|element| element.is_zero()).count();
                 let sparse = elements.len() > 8 && zeros > elements.len() / 2;

@@ -19,15 +19,12 @@ use crate::objects::{self, Judgement};
 pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     let options = options(args)?;
     let object = objects::load(&args.object, &args.selection, args.memory)?;
-    let programs = objects::select(&args.object, &object, &args.selection)?;
-    if programs.is_empty() {
-        return Err(Failure::Usage(format!("`{}` has no programs", args.object.display())));
-    }
+    let programs = objects::select_autoload(&args.object, &object, &args.selection)?;
     let judgements: Vec<_> = programs.into_iter().map(Judgement::of).collect();
     let code = objects::exit_code(judgements.iter().map(Judgement::verdict));
     if code != 0 {
         for judgement in &judgements {
-            findings(judgement, &mut anstream::stderr().lock())?;
+            findings(judgement.program, judgement.diagnostics(), &mut anstream::stderr().lock())?;
         }
         return Ok(ExitCode::from(code));
     }

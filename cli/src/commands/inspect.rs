@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::io::Out;
 use crate::objects;
 use crate::style::{DIM, HEADING, WARNING};
-use crate::value::{Value, decode};
+use crate::value::{Value, decode, type_of};
 
 /// Runs the command.
 pub fn run(args: &InspectArgs, out: &mut Out) -> Result<ExitCode, Failure> {
@@ -334,7 +334,7 @@ impl<'a> GlobalReport<'a> {
                 name: &variable.name,
                 offset: variable.offset,
                 size: variable.size,
-                ty: btf.zip(variable.ty).map(|(btf, ty)| type_name(btf, ty)),
+                ty: btf.zip(variable.ty).map(|(btf, ty)| type_name(btf, type_of(btf, ty))),
                 initial: initial.json(),
                 text: initial.to_string(),
             }

@@ -157,12 +157,13 @@ fn text(path: &Path, judgement: &Judgement<'_>, out: &mut Out) -> std::io::Resul
         judgement.processed(),
         judgement.time.as_secs_f64() * 1000.0,
     )?;
-    findings(judgement, out)
+    findings(program, judgement.diagnostics(), out)
 }
 
 /// Prints what the verifier found.
-pub fn findings(judgement: &Judgement<'_>, out: &mut impl Write) -> std::io::Result<()> {
-    for diagnostic in judgement.diagnostics() {
+pub fn findings(program: &Program, findings: &[Diagnostic], out: &mut impl Write) -> std::io::Result<()> {
+    let _ = program;
+    for diagnostic in findings {
         let (style, word) = match diagnostic.severity() {
             brolga_compiler::diag::Severity::Reject => (ERROR, "error"),
             brolga_compiler::diag::Severity::Unsupported => (WARNING, "unsupported"),

@@ -1,0 +1,113 @@
+//! Gets an object ready to run: global variables before it is verified, elements of maps after.
+
+use std::sync::Arc;
+
+use brolga_abi::MapKind;
+use brolga_compiler::program::{GlobalData, MapDef, Object};
+use brolga_runtime::{Instance, MapHandle, Update};
+
+use crate::failure::Failure;
+use crate::literal;
+
+/// Sets a global variable (`NAME=LITERAL`) in the object, before anything looks at it: what the
+/// verifier and the compiler take from `.rodata` is then the new value.
+pub fn set_global(object: &mut Object, setting: &str) -> Result<(), Failure> {
+    let usage = |message: String| Failure::Usage(format!("--set-global {setting}: {message}"));
+    let (name, text) = setting.split_once('=').ok_or_else(|| usage("write NAME=LITERAL".to_owned()))?;
+    let mut maps: Vec<MapDef> = object.maps.to_vec();
+    let found = maps.iter_mut().find_map(|map| {
+        let global = map.global.as_mut()?;
+        let variable = global.variables.iter().find(|variable| variable.name == name)?.clone();
+        Some((global, variable))
+    });
+    let Some((global, variable)) = found else {
+        return Err(usage(format!("there is no global variable `{name}`; there are {}", globals(object))));
+    };
+    let bytes = literal::parse(text, variable.size as usize).map_err(usage)?;
+    let mut initial = global.initial.to_vec();
+    let start = variable.offset as usize;
+    let place = start.checked_add(bytes.len()).and_then(|end| initial.get_mut(start..end));
+    place
+        .ok_or_else(|| usage("the variable lies outside of its section".to_owned()))?
+        .copy_from_slice(&bytes);
+    global.initial = initial.into();
+
+    let maps: Arc<[MapDef]> = maps.into();
+    object.maps = Arc::clone(&maps);
+    for program in &mut object.programs {
+        program.maps = Arc::clone(&maps);
+    }
+    Ok(())
+}
+
+fn globals(object: &Object) -> String {
+    let globals = object.maps.iter().filter_map(|map| map.global.as_ref());
+    let names = globals.flat_map(|global: &GlobalData| &global.variables);
+    list(names.map(|variable| variable.name.as_str()))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// An element that is to be put into a map before the run.
+pub struct Element<'a> {
+    setting: &'a str,
+    map: &'a str,
+    key: &'a str,
+    value: Option<&'a str>,
+}
+
+impl<'a> Element<'a> {
+    /// Reads `MAP:KEY[=VALUE]`.
+    pub fn parse(setting: &'a str) -> Result<Self, Failure> {
+        let (map, element) = setting.split_once(':').ok_or_else(|| {
+            Failure::Usage(format!("--map-update {setting}: write MAP:KEY or MAP:KEY=VALUE"))
+        })?;
+        let (key, value) = match element.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (element, None),
+        };
+        Ok(Self { setting, map, key, value })
+    }
+
+    /// The program that a `prog_array` is to hold.
+    pub fn program(&self, object: &Object) -> Option<&'a str> {
+        let map = object.maps.iter().find(|map| map.name == self.map)?;
+        if map.kind.known() == Some(MapKind::ProgArray) { self.value } else { None }
+    }
+
+    fn usage(&self, message: impl std::fmt::Display) -> Failure {
+        Failure::Usage(format!("--map-update {}: {message}", self.setting))
+    }
+
+    /// Puts the element into its map.
+    pub fn put(&self, instance: &Instance, cpus: u32) -> Result<(), Failure> {
+        let map = instance.map(self.map).map_err(|error| self.usage(error))?;
+        let info = map.info();
+        let key = literal::parse(self.key, info.key_size as usize).map_err(|message| self.usage(message))?;
+        if info.kind == MapKind::ProgArray {
+            return self.put_program(instance, &map, &key);
+        }
+        let value = match self.value {
+            Some(value) => {
+                literal::parse(value, info.value_size as usize).map_err(|message| self.usage(message))?
+            }
+            None => vec![0; info.value_size as usize],
+        };
+        let result = if info.kind.info().per_cpu {
+            map.update_percpu(&key, &vec![value; cpus as usize], Update::Any)
+        } else {
+            map.update(&key, &value, Update::Any)
+        };
+        result.map_err(|error| self.usage(error))
+    }
+
+    fn put_program(&self, instance: &Instance, map: &MapHandle, key: &[u8]) -> Result<(), Failure> {
+        let name = self.value.ok_or_else(|| self.usage("the value of a prog_array is a program's name"))?;
+        let program = instance.program(name).map_err(|error| self.usage(error))?;
+        let index = u32::from_ne_bytes(key.try_into().expect("keys of a prog_array are 32 bits"));
+        map.set_program(index, &program).map_err(|error| self.usage(error))
+    }
+}
