@@ -284,7 +284,11 @@ impl Instance for Loaded {
             let bytes = kernel_map.lookup(&key).map_err(|e| Error::Failed(format!("map lookup: {e}")))?;
             let (copies, step) =
                 if kind.info().per_cpu { (self.cpus, size.next_multiple_of(8)) } else { (1, size) };
-            let values: Vec<_> = (0..copies).map(|c| bytes[c * step..c * step + size].to_vec()).collect();
+            let mut values: Vec<_> = (0..copies).map(|c| bytes[c * step..c * step + size].to_vec()).collect();
+            if kind.info().per_cpu {
+                // Runs stay on the first CPU: the others' values are zero, however many there are.
+                values.resize(crate::oracle::Hooks::default().cpus as usize, vec![0; size]);
+            }
             next = kernel_map.next_key(Some(&key));
             if !kind.info().array_keys || values.iter().flatten().any(|b| *b != 0) {
                 contents.insert(key, values);
