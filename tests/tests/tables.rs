@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use brolga_abi::helpers::HELPERS;
 use brolga_abi::maps::MAP_KINDS;
-use brolga_compiler::diag::codes::CODES;
 use brolga_compiler::diag::Severity;
+use brolga_compiler::diag::codes::CODES;
 use brolga_compiler::isa::table::rows;
 use brolga_compiler::isa::{CallTarget, Imm64, Insn};
 use brolga_tests::case::Case;
