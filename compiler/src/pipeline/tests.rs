@@ -12,6 +12,8 @@ use brolga_abi::env::Env;
 use super::*;
 use crate::isa::asm::{AsmContext, assemble};
 
+mod environment;
+
 const ENV: Env = Env {
     maps: std::ptr::null(),
     cpu: 0,
