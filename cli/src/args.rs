@@ -118,7 +118,7 @@ pub struct RunArgs {
     pub repeat: u32,
 
     /// Write the packets that were not dropped, as the program left them, to a pcap file
-    #[arg(long, value_name = "FILE", requires = "pcap")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["packet", "ctx"])]
     pub pcap_out: Option<PathBuf>,
 
     /// Write the packet or the memory, as the program left it, to a file

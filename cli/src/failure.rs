@@ -42,17 +42,17 @@ pub enum Failure {
         /// The object.
         path: PathBuf,
         /// Why.
-        error: LoadError,
+        error: Box<LoadError>,
     },
     /// A capture could not be read.
     Capture {
         /// The capture.
         path: PathBuf,
         /// Why.
-        error: CaptureError,
+        error: Box<CaptureError>,
     },
     /// No code could be made.
-    Compile(CompileError),
+    Compile(Box<CompileError>),
     /// The arguments do not fit together or to the object.
     Usage(String),
 }
@@ -87,7 +87,7 @@ impl fmt::Display for Failure {
 
 impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
-        Self::Compile(error)
+        Self::Compile(Box::new(error))
     }
 }
 

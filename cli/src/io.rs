@@ -66,7 +66,7 @@ impl CaptureFile {
         } else {
             let file = File::open(path).map_err(fail)?;
             let metadata = file.metadata().map_err(fail)?;
-            let len = metadata.is_file().then(|| metadata.len());
+            let len = metadata.is_file().then_some(metadata.len());
             (Box::new(BufReader::with_capacity(1 << 18, file)), len)
         };
         let reader = Reader::new(input).map_err(|error| capture(path, error))?;
@@ -98,7 +98,7 @@ impl Drop for CaptureFile {
 }
 
 fn capture(path: &Path, error: crate::capture::CaptureError) -> Failure {
-    Failure::Capture { path: path.to_owned(), error }
+    Failure::Capture { path: path.to_owned(), error: Box::new(error) }
 }
 
 /// Captures below this are read before anyone could look at a bar.

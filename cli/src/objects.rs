@@ -15,7 +15,8 @@ use crate::io;
 pub fn load(path: &Path, selection: &Selection, raw_memory_len: u32) -> Result<Object, Failure> {
     let bytes = io::read(path)?;
     let options = LoadOptions { kind: selection.kind, raw_memory_len };
-    program::load(&bytes, &options).map_err(|error| Failure::Load { path: path.to_owned(), error })
+    program::load(&bytes, &options)
+        .map_err(|error| Failure::Load { path: path.to_owned(), error: Box::new(error) })
 }
 
 /// The programs that are meant: the one named, or all that libbpf loads by default.

@@ -165,10 +165,9 @@ impl Decoder<'_> {
         if size == 0 {
             return Err(Unfit);
         }
-        if let Some(encoding) = self.btf.unqualified(element)?.int() {
-            if encoding.char || self.btf.unqualified(element)?.name()? == "char" {
-                return Ok(text(bytes));
-            }
+        let plain = self.btf.unqualified(element)?;
+        if plain.int().is_some_and(|encoding| encoding.char) || plain.name()? == "char" {
+            return Ok(text(bytes));
         }
         bytes
             .chunks(size)

@@ -42,8 +42,9 @@ fn pcap(packets: &[Packet], big: bool, nanoseconds: bool) -> Vec<u8> {
     if big {
         let mut at = 24;
         let swap = |out: &mut [u8], from: usize, width: usize| out[from..from + width].reverse();
-        [(0, 4), (4, 2), (6, 2), (8, 4), (12, 4), (16, 4), (20, 4)]
-            .map(|(from, width)| swap(&mut out, from, width));
+        for (from, width) in [(0, 4), (4, 2), (6, 2), (8, 4), (12, 4), (16, 4), (20, 4)] {
+            swap(&mut out, from, width);
+        }
         for packet in packets {
             (0..4).for_each(|word| swap(&mut out, at + 4 * word, 4));
             at += 16 + packet.bytes.len();

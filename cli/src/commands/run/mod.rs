@@ -44,6 +44,9 @@ pub fn run(args: &RunArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     let elements: Vec<Element<'_>> =
         args.map_update.iter().map(|setting| Element::parse(setting)).collect::<Result<_, _>>()?;
     let program = objects::select_one(&args.object, &object, &args.selection)?;
+    if let Some(kind) = program.kind {
+        check_input(args, program, kind)?;
+    }
     let mut names = vec![program.name.clone()];
     names.extend(elements.iter().filter_map(|element| element.program(&object)).map(str::to_owned));
 
@@ -59,7 +62,7 @@ pub fn run(args: &RunArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     }
     let mut worker = runtime.worker().map_err(usage)?;
     let handle = instance.program(&program.name).map_err(usage)?;
-    let mut run = Run::new(args, &handle)?;
+    let mut run = Run::new(args, handle.kind());
     // What ran before an input broke off is reported all the same.
     let result = run.inputs(&handle, &mut worker, memory.as_deref());
     let maps = if args.maps { maps::maps(&object, &instance) } else { Vec::new() };
@@ -76,6 +79,17 @@ fn usage(error: impl std::error::Error) -> Failure {
 /// What programs print goes to standard error.
 fn trace() -> Trace {
     Trace::Callback(Arc::new(|line: &str| anstream::eprintln!("{DIM}trace:{DIM:#} {}", line.trim_end())))
+}
+
+/// Checks that the input is one that programs of a kind run on.
+fn check_input(args: &RunArgs, program: &Program, kind: ProgramKind) -> Result<(), Failure> {
+    let wanted = match kind {
+        ProgramKind::RawMemory if args.ctx.is_none() => "--ctx",
+        ProgramKind::Xdp | ProgramKind::SocketFilter if args.ctx.is_some() => "--pcap or --packet",
+        ProgramKind::RawMemory | ProgramKind::Xdp | ProgramKind::SocketFilter => return Ok(()),
+    };
+    let (name, kind) = (&program.name, kind.info().name);
+    Err(Failure::Usage(format!("program `{name}` is of kind {kind}, which runs on {wanted}")))
 }
 
 /// Says why programs are not run.
@@ -112,17 +126,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(args: &'a RunArgs, program: &ProgramHandle) -> Result<Self, Failure> {
-        let kind = program.kind();
-        if (kind == ProgramKind::RawMemory) != args.ctx.is_some() {
-            let wanted = if kind == ProgramKind::RawMemory { "--ctx" } else { "--pcap or --packet" };
-            let name = kind.info().name;
-            return Err(Failure::Usage(format!(
-                "`{}` is of kind {name}, which runs on {wanted}",
-                program.name()
-            )));
-        }
-        Ok(Self {
+    fn new(args: &'a RunArgs, kind: ProgramKind) -> Self {
+        Self {
             args,
             kind,
             subject: Subject::of(kind, args.repeat),
@@ -132,7 +137,7 @@ impl<'a> Run<'a> {
             bytes: 0,
             result: 0,
             written: 0,
-        })
+        }
     }
 
     fn inputs(

@@ -1,0 +1,137 @@
+//! The commands that read and print: `inspect`, `disasm`, `explain`; and how all of them fail.
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{Run, brolga, command};
+
+#[test]
+fn inspect_lists_what_an_object_holds() {
+    let run = brolga(&["inspect", "examples/dispatch.bpf.o"]);
+    let text = run.exits(0);
+    for line in
+        ["handle_vlan", "handlers", "[1] = handle_ipv4", "helpers: bpf_map_lookup_elem, bpf_tail_call"]
+    {
+        assert!(text.contains(line), "no `{line}` in\n{text}");
+    }
+    assert!(!text.contains('\x1b'), "colours without a terminal");
+
+    let run = brolga(&["inspect", "examples/protocols.bpf.o", "--types", "--format", "json"]);
+    run.exits(0);
+    let [object] = &run.json()[..] else { panic!("one line, not {}", run.stdout) };
+    assert_eq!(object["license"], "Dual MIT/GPL");
+    assert_eq!(object["programs"][0]["kind"], "xdp");
+    let functions = object["programs"][0]["functions"].as_array().unwrap();
+    assert!(functions.iter().any(|f| f["name"] == "length_class" && f["global"] == true), "{functions:?}");
+    let data = object["globals"].as_array().unwrap().iter().find(|g| g["section"] == ".data").unwrap();
+    let jumbo = data["variables"].as_array().unwrap().iter().find(|v| v["name"] == "jumbo_from").unwrap();
+    assert_eq!((&jumbo["type"], &jumbo["initial"]), (&"__u32".into(), &1514.into()));
+    assert_eq!(object["btf"].as_array().unwrap().len() as u64, object["types"].as_u64().unwrap());
+}
+
+#[test]
+fn disasm_prints_instructions_with_their_lines() {
+    let run = brolga(&["disasm", "examples/firewall.bpf.o"]);
+    let text = run.exits(0);
+    for line in
+        ["firewall:\n", "examples/firewall.bpf.c:", "map[blocked_v4]", "call bpf_map_lookup_elem", "; to "]
+    {
+        assert!(text.contains(line), "no `{line}` in\n{text}");
+    }
+
+    let run = brolga(&["disasm", "examples/dispatch.bpf.o", "--program", "handle_arp", "--format", "json"]);
+    run.exits(0);
+    let [program] = &run.json()[..] else { panic!("one line, not {}", run.stdout) };
+    assert_eq!(program["program"], "handle_arp");
+    let insns = program["insns"].as_array().unwrap();
+    assert_eq!(insns.last().unwrap()["text"], "exit");
+    let mut next = 0;
+    for insn in insns {
+        assert_eq!(insn["insn"], next, "slots follow each other");
+        next += insn["bytes"].as_str().unwrap().len() as u64 / 16;
+        assert!(insn["line"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn explain_knows_every_code() {
+    let run = brolga(&["explain", "null-map-value"]);
+    assert!(run.exits(0).contains("lookup returns null"));
+    let list = brolga(&["explain", "--list"]);
+    for line in list.exits(0).lines() {
+        let code = line.split_whitespace().next().unwrap();
+        assert!(brolga(&["explain", code]).exits(0).starts_with(code));
+    }
+    let run = brolga(&["explain", "--list", "--format", "json"]);
+    assert!(run.json().iter().any(|row| row["code"] == "null-map-value" && row["severity"] == "reject"));
+    brolga(&["explain", "map-value"]).fails("did you mean `null-map-value`");
+    brolga(&["explain", "nonsense"]).fails("--list");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let empty = file("empty.o", b"");
+    let text =
+        file("text.o", b"this is not an object, but it is longer than an ELF header: 64 bytes at the least");
+    let cut = file("cut.o", &std::fs::read(common::root().join("examples/firewall.bpf.o")).unwrap()[..1000]);
+    for command in ["inspect", "disasm", "verify"] {
+        brolga(&[command, "no-such-file.o"]).fails("cannot read `no-such-file.o`");
+        brolga(&[command, "examples"]).fails("cannot read `examples`");
+        for path in [&empty, &text, &cut] {
+            brolga(&[command, path]).fails(&format!("cannot load `{path}`"));
+        }
+        let missing = [command, "examples/dispatch.bpf.o", "--program", "missing"];
+        brolga(&missing).fails("no program `missing`; it has `dispatch`, `handle_ipv4`");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let object = "examples/firewall.bpf.o";
+    for args in [
+        &[][..],
+        &["frobnicate"],
+        &["inspect"],
+        &["run", object],
+        &["run", object, "--pcap", "a", "--packet", "b"],
+        &["run", object, "--packet", "a", "--pcap-out", "b"],
+        &["run", object, "--pcap", "a", "--repeat", "0"],
+        &["verify", object, "--kind", "xpd"],
+        &["verify", object, "--format", "xml"],
+        &["compile", object],
+        &["explain"],
+    ] {
+        let run = brolga(args);
+        assert_eq!(run.code, Some(2), "{args:?}: {}", run.stderr);
+    }
+    let run = brolga(&["verify", object, "--kind", "xpd"]);
+    assert!(run.stderr.contains("xdp, socket_filter, raw_memory"), "{}", run.stderr);
+    assert!(brolga(&["run", "--help"]).exits(0).contains("be16:N"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = command(&["disasm", "examples/balancer.bpf.o", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let run = Run::of(child.wait_with_output().unwrap());
+    run.exits(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn objects_may_come_from_standard_input() {
+    let object = std::fs::File::open(common::root().join("examples/firewall.bpf.o")).unwrap();
+    let run = Run::of(command(&["inspect", "-"]).stdin(object).output().unwrap());
+    assert!(run.exits(0).contains("blocked_v6"));
+}
