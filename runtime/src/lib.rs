@@ -25,6 +25,10 @@ mod options;
 mod random;
 mod runtime;
 mod sync;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use brolga_abi as abi;

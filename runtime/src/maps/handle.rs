@@ -174,7 +174,7 @@ impl MapHandle {
         Self { instance, index }
     }
 
-    fn map(&self) -> &Map {
+    pub(super) fn map(&self) -> &Map {
         self.instance.map(self.index).expect("handles are made of maps that exist")
     }
 

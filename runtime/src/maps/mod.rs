@@ -12,6 +12,8 @@ mod percpu_array;
 mod percpu_hash;
 mod prog_array;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
