@@ -251,7 +251,8 @@ fn assembly_errors_say_where_and_what() {
         ("r0 = 5 €", "1:8: no instruction holds the character '€'"),
         ("r0 = 5x", "1:6: `5x` is not a number of 64 bits"),
         ("exit exit", "1:6: expected the end of the line, found `exit`"),
-        ("if r0 == 5", "1:11: expected `goto`, found the end of the line"),
+        ("w1 = r2 ; narrow", "1:6: expected a number or a register `w0`…`w10` or "),
+        ("if r0 == 5  ; alone", "1:11: expected `goto`, found the end of the line"),
     ] {
         let error = asm_error(text);
         assert!(error.starts_with(message), "{text}: {error}\nexpected {message}");

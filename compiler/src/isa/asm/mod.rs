@@ -135,6 +135,26 @@ pub enum AsmProblem {
 
 /// Assembles a text.
 ///
+/// ```
+/// use brolga_compiler::isa::asm::{AsmContext, assemble};
+///
+/// let text = "
+///     r1 = map[counts]
+///     r2 = r10
+///     r2 += -4
+///     *(u32 *)(r2 + 0) = 1
+///     call bpf_map_lookup_elem
+///     if r0 == 0 goto out          ; no such key
+///     r1 = 1
+///     lock *(u64 *)(r0 + 0) += r1
+/// out:
+///     exit
+/// ";
+/// let assembled = assemble(text, &AsmContext { maps: &["counts"] })?;
+/// assert_eq!(assembled.insns.len(), 10); // the first takes two slots
+/// # Ok::<(), brolga_compiler::isa::asm::AsmError>(())
+/// ```
+///
 /// # Errors
 ///
 /// The first line that is wrong; undefined labels come after all else.
@@ -158,7 +178,7 @@ pub fn assemble(text: &str, context: &AsmContext<'_>) -> Result<Assembled, AsmEr
         if tokens.is_empty() {
             continue;
         }
-        let parsed = parser::parse(text, tokens, context).map_err(fail)?;
+        let parsed = parser::parse(tokens, context).map_err(fail)?;
         let insn = form::build(parsed.row.form, parsed.operands);
         if parsed.fixup.is_some() {
             fixups.push((at, line, parsed));
@@ -210,6 +230,9 @@ impl fmt::Display for AsmError {
 
 impl std::error::Error for AsmError {}
 
+/// How many of the things that could stand somewhere a message lists.
+const SHOWN: usize = 8;
+
 impl fmt::Display for AsmProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -217,8 +240,11 @@ impl fmt::Display for AsmProblem {
             Self::BadNumber { text } => write!(f, "`{text}` is not a number of 64 bits"),
             Self::Unexpected { found, expected } => {
                 f.write_str("expected ")?;
-                for (i, what) in expected.iter().enumerate() {
+                for (i, what) in expected.iter().take(SHOWN).enumerate() {
                     write!(f, "{}{what}", if i == 0 { "" } else { " or " })?;
+                }
+                if expected.len() > SHOWN {
+                    write!(f, " or one of {} others", expected.len() - SHOWN)?;
                 }
                 match found {
                     Some(found) => write!(f, ", found `{found}`"),

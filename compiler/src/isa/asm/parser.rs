@@ -46,7 +46,6 @@ pub(super) fn split_labels<'t, 'a>(tokens: &'t [Token<'a>]) -> (Vec<Token<'a>>, 
 
 /// The instruction on a line; `tokens` is not empty.
 pub(super) fn parse<'a>(
-    line: &str,
     tokens: &[Token<'a>],
     context: &AsmContext<'_>,
 ) -> Result<Parsed<'a>, (usize, AsmProblem)> {
@@ -79,7 +78,8 @@ pub(super) fn parse<'a>(
         }
     }
     let found = tokens.get(nearest.at);
-    let start = found.map_or(line.len(), |token| token.start);
+    let end = tokens.last().map_or(0, |token| token.start + token.text.len());
+    let start = found.map_or(end, |token| token.start);
     let problem = nearest.problem.unwrap_or_else(|| AsmProblem::Unexpected {
         found: found.map(|token| token.text.to_owned()),
         expected: nearest.expected,
