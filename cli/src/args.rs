@@ -191,7 +191,7 @@ pub struct CompileArgs {
     pub memory: u32,
 
     /// Where to write the result; text goes to standard output by default
-    #[arg(short, long, value_name = "OUT", required_if_eq("emit", "obj"))]
+    #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
 
     /// What to make

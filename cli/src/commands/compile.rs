@@ -17,6 +17,11 @@ use crate::objects::{self, Judgement};
 
 /// Runs the command. Nothing is written unless all programs are accepted.
 pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
+    if args.output.is_none() && args.emit == Emit::Obj {
+        return Err(Failure::Usage(
+            "an object file is not printed: say with --output where to write it".to_owned(),
+        ));
+    }
     let options = options(args)?;
     let object = objects::load(&args.object, &args.selection, args.memory)?;
     let programs = objects::select_autoload(&args.object, &object, &args.selection)?;
