@@ -10,6 +10,7 @@
 
 mod body;
 mod error;
+mod globals;
 mod link;
 mod load;
 mod maps;
