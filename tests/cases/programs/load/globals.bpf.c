@@ -17,7 +17,6 @@ __u64 total;
 static volatile __u32 seen[4];
 __u32 named_data SEC(".data.named") = 0x11223344;
 const volatile __u32 named_rodata SEC(".rodata.named") = 0x55667788;
-__u64 named_bss SEC(".bss.named");
 
 static __noinline int length(const char *text)
 {
@@ -35,7 +34,6 @@ int globals(struct xdp_md *ctx)
 	total += config.mode + config.ports[i < 3 ? i : 0];
 	seen[i]++;
 	named_data ^= named_rodata;
-	named_bss++;
 	return length("a literal") + length("another one");
 }
 
