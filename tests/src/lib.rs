@@ -3,8 +3,11 @@
 pub mod bpf_syscall;
 pub mod capture;
 pub mod case;
+pub mod differential;
 pub mod edges;
 pub mod engines;
+pub mod generate;
+pub mod minimise;
 pub mod oracle;
 pub mod repo;
 pub mod runner;

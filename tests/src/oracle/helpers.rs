@@ -187,8 +187,8 @@ impl Call<'_> {
         Ok(out.len() as i64)
     }
 
-    /// The one's-complement sum of `to` and `seed` less that of `from`, folded to 16 bits; without
-    /// any data, the seed itself (Linux 6.13 and later).
+    /// The one's-complement sum of `to` and `seed` less that of `from`, folded to 16 bits (Linux 6.13
+    /// and later).
     fn csum_diff(&mut self) -> Result<i64, Cause> {
         let (from_size, to_size) = (self.arg(1)? as u32 as usize, self.arg(3)? as u32 as usize);
         let seed = self.arg(4)? as u32;
@@ -201,7 +201,7 @@ impl Call<'_> {
             bytes.as_chunks().0.iter().map(|word| u128::from(u32::from_le_bytes(*word))).sum()
         };
         let sum = match (from_size > 0, to_size > 0) {
-            (false, false) => return Ok(i64::from(seed)),
+            (false, false) => u128::from(seed),
             (false, true) => words(&to) + u128::from(seed),
             (true, false) => u128::from(!ones_complement(words(&from) + u128::from(!seed))),
             (true, true) => {

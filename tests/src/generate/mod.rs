@@ -1,0 +1,178 @@
+//! Random programs that a verifier accepts, more often than not.
+//!
+//! Every register that holds a scalar stays initialised, memory is touched within what was checked,
+//! and loops count down. Equal seeds give equal programs on every machine. What the programs compute
+//! is nobody's business: all engines must agree on it. Nothing whose result differs from run to run
+//! (time, random numbers, addresses) reaches a result.
+
+mod block;
+pub mod rng;
+pub mod text;
+
+use std::sync::Arc;
+
+use brolga_abi::{MapKind, ProgramKind};
+use brolga_compiler::isa::{AluOp, Cond, Insn, Operand, Reg, Size, Width};
+use brolga_compiler::program::{GlobalData, MapDef, MapId, Program};
+
+use crate::case::Element;
+use crate::engines::{Input, Module};
+use block::{Block, Region};
+use rng::Rng;
+use text::{Label, Text};
+
+/// A program, its maps' first elements and what it runs on.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// The program and its maps.
+    pub module: Module,
+    /// Elements to set before the run.
+    pub elements: Vec<Element>,
+    /// What it runs on.
+    pub input: Input,
+}
+
+/// Bytes of packet or memory that a program may touch without looking again.
+const CHECKED: u32 = 48;
+/// Bytes of packet or memory.
+const LENGTH: usize = 64;
+/// Bytes of stack that hold scalars, from `r10` down; spilled pointers lie below.
+const SCALARS: i16 = 64;
+
+/// The maps of every generated program, by index.
+pub const ARRAY: u32 = 0;
+/// See [`ARRAY`].
+pub const HASH: u32 = 1;
+/// See [`ARRAY`].
+pub const PERCPU_ARRAY: u32 = 2;
+/// See [`ARRAY`].
+pub const GLOBAL: u32 = 3;
+/// See [`ARRAY`].
+pub const PERCPU_HASH: u32 = 4;
+
+/// The maps; the same for all programs.
+#[must_use]
+pub fn maps() -> Arc<[MapDef]> {
+    let mut global = MapDef::new(".data", MapKind::Array, 4, 32, 1);
+    let initial: Vec<u8> = (0..32).map(|i| i * 7 + 1).collect();
+    global.global = Some(GlobalData { initial: initial.into(), readonly: false, variables: Vec::new() });
+    [
+        MapDef::new("array", MapKind::Array, 4, 16, 4),
+        MapDef::new("hash", MapKind::Hash, 4, 16, 8),
+        MapDef::new("percpu_array", MapKind::PerCpuArray, 4, 16, 2),
+        global,
+        MapDef::new("percpu_hash", MapKind::PerCpuHash, 4, 16, 8),
+    ]
+    .into()
+}
+
+/// The program of a seed.
+#[must_use]
+pub fn generate(seed: u64) -> Generated {
+    let mut rng = Rng::new(seed);
+    let kind = if rng.one_in(3) { ProgramKind::RawMemory } else { ProgramKind::Xdp };
+    let mut data = vec![0; LENGTH];
+    for chunk in data.chunks_mut(8) {
+        chunk.copy_from_slice(&rng.value().to_le_bytes()[..chunk.len()]);
+    }
+    let mut elements = Vec::new();
+    for key in 0..rng.below(6) {
+        let value = [rng.value().to_le_bytes(), rng.value().to_le_bytes()].concat();
+        elements.push((MapId(HASH), key.to_le_bytes().to_vec(), vec![value]));
+    }
+    let mut text = Text::default();
+    let mut subprogs = Vec::new();
+    main(&mut rng, &mut text, kind, &mut subprogs);
+    // Subprograms may call those that come after them; each call makes a new one while it is cheap.
+    let mut at = 0;
+    while at < subprogs.len() {
+        let subprog = subprogs[at];
+        at += 1;
+        body(&mut rng, &mut text, subprog, &mut subprogs);
+    }
+    let mut program = Program::from_insns(&format!("seed_{seed}"), kind, text.finish(), maps());
+    program.raw_memory_len = LENGTH as u32;
+    Generated { module: Module::single(program), elements, input: Input { data } }
+}
+
+/// A subprogram that is called and not yet written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subprog {
+    start: Label,
+    /// Whether `r1` points to 16 bytes of the caller's stack.
+    pointer: bool,
+    depth: u32,
+}
+
+/// The main function: checks its packet, sets up its registers, does things, and mixes what came of
+/// them into `r0`.
+fn main(rng: &mut Rng, text: &mut Text, kind: ProgramKind, subprogs: &mut Vec<Subprog>) {
+    let out = text.label();
+    text.mov(Reg::R6, Reg::R1);
+    init_stack(rng, text);
+    let region = match kind {
+        ProgramKind::Xdp => {
+            text.mov_imm(Reg::R0, 1);
+            reload_packet(text, out);
+            Region { base: Reg::R7, len: CHECKED, aligned: false, end: Some(Reg::R8), out }
+        }
+        ProgramKind::RawMemory | ProgramKind::SocketFilter => {
+            Region { base: Reg::R6, len: LENGTH as u32, aligned: false, end: None, out }
+        }
+    };
+    let scalars: Vec<Reg> = match kind {
+        ProgramKind::Xdp => vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5],
+        ProgramKind::RawMemory | ProgramKind::SocketFilter => {
+            vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8]
+        }
+    };
+    let mut block = Block { rng, text, scalars, region: Some(region), kind, subprogs, depth: 0, loops: 0 };
+    block.init_scalars();
+    let statements = 4 + block.rng.below(24);
+    for _ in 0..statements {
+        block.statement(0);
+    }
+    block.mix();
+    text.place(out);
+    text.push(Insn::Exit);
+}
+
+fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, subprogs: &mut Vec<Subprog>) {
+    text.place(subprog.start);
+    let out = text.label();
+    let region = subprog.pointer.then(|| {
+        text.mov(Reg::R6, Reg::R1);
+        text.mov_imm(Reg::R1, 17);
+        Region { base: Reg::R6, len: 16, aligned: true, end: None, out }
+    });
+    init_stack(rng, text);
+    for reg in [Reg::R0, Reg::R7, Reg::R8] {
+        text.mov_imm(reg, rng.imm());
+    }
+    let scalars = vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8];
+    let kind = ProgramKind::RawMemory;
+    let depth = subprog.depth;
+    let mut block = Block { rng, text, scalars, region, kind, subprogs, depth, loops: 0 };
+    let statements = 2 + block.rng.below(6);
+    for _ in 0..statements {
+        block.statement(1);
+    }
+    block.mix();
+    text.place(out);
+    text.push(Insn::Exit);
+}
+
+fn init_stack(rng: &mut Rng, text: &mut Text) {
+    for slot in 1..=SCALARS / 8 {
+        text.store(Size::DW, Reg::R10, -8 * slot, Operand::Imm(rng.imm()));
+    }
+}
+
+/// Loads the packet's bounds and leaves where fewer than [`CHECKED`] bytes are there. `r2` is lost.
+fn reload_packet(text: &mut Text, out: Label) {
+    text.load(Size::W, Reg::R7, Reg::R6, 0);
+    text.load(Size::W, Reg::R8, Reg::R6, 4);
+    text.mov(Reg::R2, Reg::R7);
+    text.alu(AluOp::Add, Reg::R2, Operand::Imm(CHECKED.cast_signed()));
+    text.branch(Cond::Gt, Width::W64, Reg::R2, Operand::Reg(Reg::R8), out);
+}
