@@ -83,7 +83,8 @@ pub fn case_of(seed: u64, generated: &Generated) -> Case {
 pub fn run(seeds: std::ops::Range<u64>, batch: usize, engines: &Engines, report: &mut Report) {
     let mut seeds = seeds.peekable();
     while seeds.peek().is_some() {
-        let cases: Vec<_> = seeds.by_ref().take(batch).map(|seed| (seed, case_of(seed, &generate(seed)))).collect();
+        let cases: Vec<_> =
+            seeds.by_ref().take(batch).map(|seed| (seed, case_of(seed, &generate(seed)))).collect();
         run_batch(&cases, engines, report);
     }
 }

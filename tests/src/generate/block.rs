@@ -432,7 +432,8 @@ impl Block<'_> {
     }
 
     fn move_packet(&mut self) {
-        let helper = self.rng.pick(&[HelperId::XdpAdjustHead, HelperId::XdpAdjustTail, HelperId::XdpAdjustMeta]);
+        let helper =
+            self.rng.pick(&[HelperId::XdpAdjustHead, HelperId::XdpAdjustTail, HelperId::XdpAdjustMeta]);
         let delta = self.rng.pick(&[-300, -16, -8, -4, -1, 0, 1, 4, 8, 300]);
         self.text.mov(Reg::R1, Reg::R6);
         self.text.mov_imm(Reg::R2, delta);
