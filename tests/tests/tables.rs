@@ -8,11 +8,13 @@ use std::collections::BTreeSet;
 
 use brolga_abi::helpers::HELPERS;
 use brolga_abi::maps::MAP_KINDS;
+use brolga_abi::symbols::ROUTINES;
 use brolga_compiler::diag::Severity;
 use brolga_compiler::diag::codes::CODES;
 use brolga_compiler::isa::table::rows;
 use brolga_compiler::isa::{CallTarget, Imm64, Insn};
 use brolga_tests::case::Case;
+use brolga_tests::repo;
 use brolga_tests::runner::{case_files, read_case};
 
 /// Codes without a case file, and why; each is shown by a test beside the code that reports it.
@@ -132,6 +134,22 @@ fn every_map_kind_is_refused_and_run() {
         }
     }
     assert_none(&missing);
+}
+
+/// Linked objects find helpers and routines by name, which only an unmangled function has.
+#[test]
+fn every_symbol_is_exported_by_the_runtime() {
+    let sources = repo::files("runtime/src", &["rs"]);
+    let code: String = sources.iter().map(|path| repo::code_only(&repo::read(path))).collect();
+    let exported = |symbol: &str| {
+        let function = format!("fn {symbol}(");
+        code.match_indices(&function).any(|(at, _)| {
+            let attributes = code[..at].rsplit(['}', ';']).next().unwrap_or_default();
+            attributes.contains("no_mangle") && attributes.contains("extern")
+        })
+    };
+    let symbols = HELPERS.iter().map(|row| row.symbol).chain(ROUTINES.iter().map(|row| row.symbol));
+    assert_none(&symbols.filter(|symbol| !exported(symbol)).map(str::to_owned).collect::<Vec<_>>());
 }
 
 #[test]
