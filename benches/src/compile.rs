@@ -1,0 +1,123 @@
+//! Cost of verifying and compiling, by program length.
+//!
+//! The programs are made here: arithmetic on seven registers and the stack, with a branch over a
+//! few instructions every eighth one. Each is verified and compiled to code in memory several times;
+//! the table shows the fastest.
+
+use std::time::Instant;
+
+use brolga_abi::ProgramKind;
+use brolga_compiler::isa::{AluOp, Cond, Insn, Operand, Reg, Size, Width};
+use brolga_compiler::options::CodeOptions;
+use brolga_compiler::pipeline::{Unit, compile_jit};
+use brolga_compiler::program::Program;
+use brolga_compiler::verify::{self, verify};
+
+use crate::stats::min;
+
+/// Options of `compile`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Lengths in instructions.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 3_000, 10_000, 30_000, 100_000, 1_000_000])]
+    lengths: Vec<usize>,
+    /// How often each is compiled.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+/// Prints the table.
+pub fn run(args: &Args) -> Result<(), String> {
+    println!("{:>9} {:>12} {:>12} {:>12} {:>10}", "insns", "verify us", "code us", "us / insn", "vs 10,000");
+    let mut reference = None;
+    for &length in &args.lengths {
+        let program = branchy(length);
+        let (mut verifying, mut coding) = (Vec::new(), Vec::new());
+        let rounds = if length > 50_000 { 1.max(args.rounds / 3) } else { args.rounds };
+        for _ in 0..rounds {
+            match measure(&program) {
+                Ok((verify, code)) => {
+                    verifying.push(verify);
+                    coding.push(code);
+                }
+                Err(refusal) => {
+                    println!("{length:>9} refused: {refusal}");
+                    break;
+                }
+            }
+        }
+        if verifying.is_empty() {
+            continue;
+        }
+        let each = (min(&verifying) + min(&coding)) / length as f64;
+        if length == 10_000 {
+            reference = Some(each);
+        }
+        let relative = reference.map_or_else(String::new, |reference| format!("{:.2}", each / reference));
+        println!(
+            "{length:>9} {:>12.0} {:>12.0} {each:>12.2} {relative:>10}",
+            min(&verifying),
+            min(&coding)
+        );
+    }
+    Ok(())
+}
+
+/// Microseconds to verify and to make code.
+fn measure(program: &Program) -> Result<(f64, f64), String> {
+    let start = Instant::now();
+    let accepted = verify(program, &verify::Options::default())
+        .map_err(|rejection| rejection.diagnostics.first().map_or_else(String::new, |d| d.message.clone()))?;
+    let verifying = start.elapsed();
+    let start = Instant::now();
+    let code = compile_jit(
+        &[Unit { program, facts: &accepted.facts }],
+        &CodeOptions::default(),
+        &brolga_runtime::resolve,
+    )
+    .map_err(|error| error.to_string())?;
+    let coding = start.elapsed();
+    drop(code);
+    Ok((verifying.as_secs_f64() * 1e6, coding.as_secs_f64() * 1e6))
+}
+
+/// A program of `length` instructions with a branch every eighth one.
+fn branchy(length: usize) -> Program {
+    let mut insns = Vec::with_capacity(length);
+    let mov = |dst, imm| Insn::Alu { op: AluOp::Mov, width: Width::W64, dst, src: Operand::Imm(imm) };
+    insns.push(Insn::Load { size: Size::DW, signed: false, dst: Reg::R6, base: Reg::R1, off: 0 });
+    insns.push(Insn::Load { size: Size::DW, signed: false, dst: Reg::R7, base: Reg::R1, off: 8 });
+    insns.extend([mov(Reg::R0, 1), mov(Reg::R3, 3), mov(Reg::R4, 4), mov(Reg::R5, 5)]);
+    insns.push(Insn::Store { size: Size::DW, base: Reg::R10, off: -8, src: Operand::Reg(Reg::R7) });
+    let registers = [Reg::R0, Reg::R3, Reg::R4, Reg::R5, Reg::R6, Reg::R7];
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut next = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    while insns.len() + 1 < length {
+        let dst = registers[next(6) as usize];
+        let src = registers[next(6) as usize];
+        let room = length - 1 - insns.len();
+        let insn = match insns.len() % 8 {
+            0 if room > 4 => {
+                let cond = [Cond::Eq, Cond::Gt, Cond::Slt, Cond::Ne][next(4) as usize];
+                let imm = Operand::Imm(next(1000) as i32);
+                Insn::Branch { cond, width: Width::W64, dst, src: imm, off: 1 + next(3) as i16 }
+            }
+            3 => Insn::Load { size: Size::DW, signed: false, dst, base: Reg::R10, off: -8 },
+            6 => Insn::Store { size: Size::DW, base: Reg::R10, off: -8, src: Operand::Reg(src) },
+            _ => {
+                let op = [AluOp::Add, AluOp::Xor, AluOp::Mul, AluOp::Sub, AluOp::Or][next(5) as usize];
+                let width = if next(3) == 0 { Width::W32 } else { Width::W64 };
+                let src = if next(2) == 0 { Operand::Reg(src) } else { Operand::Imm(next(100_000) as i32) };
+                Insn::Alu { op, width, dst, src }
+            }
+        };
+        insns.push(insn);
+    }
+    insns.push(Insn::Exit);
+    let mut program = Program::from_insns("branchy", ProgramKind::RawMemory, insns, [].into());
+    program.raw_memory_len = 16;
+    program
+}

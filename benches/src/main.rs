@@ -1,0 +1,43 @@
+//! Benchmarks: Brolga beside Linux, in one process, interleaved, as ratios.
+//!
+//! Nothing is timed before its result was checked. These machines are shared and noisy: compare
+//! medians of many rounds, and take a difference under 2% for none.
+
+mod compile;
+mod kernel;
+mod programs;
+mod run;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks of Brolga beside Linux.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Run time of verified programs against Linux's own JIT (needs `bpf(2)`).
+    Run(run::Args),
+    /// Cost of verifying and compiling, by program length.
+    Compile(compile::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().what {
+        What::Run(args) => run::run(&args),
+        What::Compile(args) => compile::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
