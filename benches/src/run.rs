@@ -58,8 +58,8 @@ fn measure(subject: &Subject, args: &Args) -> Result<Row, String> {
     let object = program::load(&bytes, &LoadOptions::default()).map_err(|error| error.to_string())?;
     let kernel = Loaded::new(&object, object.programs.first().ok_or("the object has no program")?)?;
     let runtime = Runtime::new(RuntimeOptions::default());
-    let module = jit::load(&bytes, &jit::Options::default()).map_err(|error| error.to_string())?;
-    let instance = Instance::new(&runtime, &module).map_err(|error| error.to_string())?;
+    let loaded = jit::load(&bytes, &jit::Options::default()).map_err(|error| error.to_string())?;
+    let instance = Instance::new(&runtime, &loaded.module).map_err(|error| error.to_string())?;
     let program = instance.program(subject.name).map_err(|error| error.to_string())?;
     let mut worker = runtime.worker().map_err(|error| error.to_string())?;
 
