@@ -54,11 +54,7 @@ pub fn run(args: &Args) -> Result<(), String> {
             reference = Some(each);
         }
         let relative = reference.map_or_else(String::new, |reference| format!("{:.2}", each / reference));
-        println!(
-            "{length:>9} {:>12.0} {:>12.0} {each:>12.2} {relative:>10}",
-            min(&verifying),
-            min(&coding)
-        );
+        println!("{length:>9} {:>12.0} {:>12.0} {each:>12.2} {relative:>10}", min(&verifying), min(&coding));
     }
     Ok(())
 }

@@ -21,8 +21,9 @@ impl Loaded {
             let per_cpu = def.kind.known().is_some_and(|kind| kind.info().per_cpu);
             let cpus = per_cpu.then(possible_cpus);
             let number = def.kind.number();
-            let map = KernelMap::create(number, def.key_size, def.value_size, def.max_entries, def.flags, cpus)
-                .map_err(|error| format!("map {}: {error}", def.name))?;
+            let map =
+                KernelMap::create(number, def.key_size, def.value_size, def.max_entries, def.flags, cpus)
+                    .map_err(|error| format!("map {}: {error}", def.name))?;
             if let Some(global) = &def.global {
                 map.update(&[0; 4], &global.initial).map_err(|error| format!("map {}: {error}", def.name))?;
                 if global.readonly {

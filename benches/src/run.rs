@@ -49,7 +49,12 @@ pub fn run(args: &Args) -> Result<(), String> {
         return Err(format!("no program's name contains `{}`", args.only));
     }
     let worst = ratios.iter().copied().fold(f64::MIN, f64::max);
-    println!("{} programs: geomean {:.2}, worst {:.2} of Linux's time", ratios.len(), geomean(&ratios), worst);
+    println!(
+        "{} programs: geomean {:.2}, worst {:.2} of Linux's time",
+        ratios.len(),
+        geomean(&ratios),
+        worst
+    );
     Ok(())
 }
 
@@ -105,7 +110,12 @@ fn check(kernel: &Loaded, program: &ProgramHandle, worker: &mut Worker, bytes: &
 }
 
 /// Nanoseconds per run over a series of runs.
-fn time(program: &ProgramHandle, worker: &mut Worker, packet: &mut Packet, repeat: u32) -> Result<f64, String> {
+fn time(
+    program: &ProgramHandle,
+    worker: &mut Worker,
+    packet: &mut Packet,
+    repeat: u32,
+) -> Result<f64, String> {
     let mut session = program.session(worker).map_err(|error| error.to_string())?;
     let start = Instant::now();
     for _ in 0..repeat {
