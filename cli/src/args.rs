@@ -156,6 +156,10 @@ fn run_help() -> String {
 pub enum Emit {
     /// A native object file, to be linked with the runtime
     Obj,
+    /// An archive with the object file alone, to be linked with the runtime
+    Staticlib,
+    /// A shared object, for hosts that have the runtime and open it at run time
+    Shared,
     /// A C header that declares the programs of the object file
     Header,
     /// Brolga's intermediate form, as text
@@ -205,6 +209,10 @@ pub struct CompileArgs {
     /// CPU features that the code may use
     #[arg(long, value_enum, default_value_t = Cpu::Baseline)]
     pub cpu: Cpu,
+
+    /// The C compiler that links shared objects; for another target, one for that target
+    #[arg(long, value_name = "COMMAND", default_value = "cc")]
+    pub linker: String,
 
     /// The module's name, part of its symbols; the object's file name by default
     #[arg(long, value_name = "NAME")]
