@@ -51,6 +51,13 @@ pub enum Failure {
         /// Why.
         error: Box<CaptureError>,
     },
+    /// Another program failed.
+    Tool {
+        /// The program.
+        program: String,
+        /// What it said.
+        message: String,
+    },
     /// No code could be made.
     Compile(Box<CompileError>),
     /// The arguments do not fit together or to the object.
@@ -79,6 +86,7 @@ impl fmt::Display for Failure {
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Load { path, error } => write!(f, "cannot load `{}`: {error}", path.display()),
             Self::Capture { path, error } => write!(f, "capture `{}`: {error}", path.display()),
+            Self::Tool { program, message } => write!(f, "`{program}` failed: {message}"),
             Self::Compile(error) => error.fmt(f),
             Self::Usage(message) => f.write_str(message),
         }

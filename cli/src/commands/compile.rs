@@ -17,9 +17,10 @@ use crate::objects::{self, Judgement};
 
 /// Runs the command. Nothing is written unless all programs are accepted.
 pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
-    if args.output.is_none() && args.emit == Emit::Obj {
+    let text = matches!(args.emit, Emit::Header | Emit::Ir | Emit::Clif | Emit::Asm);
+    if args.output.is_none() && !text {
         return Err(Failure::Usage(
-            "an object file is not printed: say with --output where to write it".to_owned(),
+            "machine code is not printed: say with --output where to write it".to_owned(),
         ));
     }
     let options = options(args)?;
@@ -65,11 +66,14 @@ fn emit(
 ) -> Result<Vec<u8>, Failure> {
     let name = args.name.clone().unwrap_or_else(|| module_name(&args.object));
     let text = |emit| pipeline::emit_text(units, emit, options).map(String::into_bytes);
+    let code = || {
+        let module = ModuleInfo { name: &name, license: &object.license, maps: &object.maps };
+        pipeline::compile_object(&module, units, options)
+    };
     Ok(match args.emit {
-        Emit::Obj => {
-            let module = ModuleInfo { name: &name, license: &object.license, maps: &object.maps };
-            pipeline::compile_object(&module, units, options)?
-        }
+        Emit::Obj => code()?,
+        Emit::Staticlib => io::archive(&format!("{name}.o"), &code()?)?,
+        Emit::Shared => io::link_shared(&args.linker, &code()?)?,
         Emit::Header => header(&name, units).into_bytes(),
         Emit::Ir => text(pipeline::Emit::Ir)?,
         Emit::Clif => text(pipeline::Emit::Clif)?,

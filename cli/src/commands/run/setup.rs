@@ -1,9 +1,7 @@
 //! Gets an object ready to run: global variables before it is verified, elements of maps after.
 
-use std::sync::Arc;
-
 use brolga_abi::MapKind;
-use brolga_compiler::program::{GlobalData, MapDef, Object};
+use brolga_compiler::program::Object;
 use brolga_runtime::{Instance, MapHandle, Update};
 
 use crate::failure::Failure;
@@ -14,40 +12,17 @@ use crate::literal;
 pub fn set_global(object: &mut Object, setting: &str) -> Result<(), Failure> {
     let usage = |message: String| Failure::Usage(format!("--set-global {setting}: {message}"));
     let (name, text) = setting.split_once('=').ok_or_else(|| usage("write NAME=LITERAL".to_owned()))?;
-    let mut maps: Vec<MapDef> = object.maps.to_vec();
-    let found = maps.iter_mut().find_map(|map| {
-        let global = map.global.as_mut()?;
-        let variable = global.variables.iter().find(|variable| variable.name == name)?.clone();
-        Some((global, variable))
-    });
-    let Some((global, variable)) = found else {
-        return Err(usage(format!("there is no global variable `{name}`; there are {}", globals(object))));
-    };
-    let bytes = literal::parse(text, variable.size as usize).map_err(usage)?;
-    let mut initial = global.initial.to_vec();
-    let start = variable.offset as usize;
-    let place = start.checked_add(bytes.len()).and_then(|end| initial.get_mut(start..end));
-    place
-        .ok_or_else(|| usage("the variable lies outside of its section".to_owned()))?
-        .copy_from_slice(&bytes);
-    global.initial = initial.into();
-
-    let maps: Arc<[MapDef]> = maps.into();
-    object.maps = Arc::clone(&maps);
-    for program in &mut object.programs {
-        program.maps = Arc::clone(&maps);
-    }
-    Ok(())
+    let size =
+        object.global(name).map_err(|error| usage(format!("{error}; there are {}", globals(object))))?.len();
+    let bytes = literal::parse(text, size).map_err(usage)?;
+    object.set_global(name, &bytes).map_err(|error| usage(error.to_string()))
 }
 
+/// The names of all global variables, for messages.
 fn globals(object: &Object) -> String {
     let globals = object.maps.iter().filter_map(|map| map.global.as_ref());
-    let names = globals.flat_map(|global: &GlobalData| &global.variables);
-    list(names.map(|variable| variable.name.as_str()))
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let names = globals.flat_map(|global| &global.variables).map(|variable| format!("`{}`", variable.name));
+    let names: Vec<String> = names.collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
