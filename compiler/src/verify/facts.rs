@@ -159,3 +159,154 @@ impl Facts {
         Self::new(insns, vec![subprog; program.subprogs.len()].into_boxed_slice())
     }
 }
+
+/// Joins what is seen on all paths into facts.
+#[derive(Debug)]
+pub(super) struct Collector {
+    insns: Vec<InsnFact>,
+    subprogs: Vec<SubprogFact>,
+    /// Calls that met more than one map.
+    several_maps: Vec<InsnIdx>,
+}
+
+impl Collector {
+    pub(super) fn new(insns: usize, subprogs: usize) -> Self {
+        Self {
+            insns: vec![InsnFact::default(); insns],
+            subprogs: vec![SubprogFact::default(); subprogs],
+            several_maps: Vec::new(),
+        }
+    }
+
+    /// A path executes an instruction.
+    pub(super) fn executed(&mut self, at: InsnIdx) {
+        self.insns[at.index()].reach.executed = true;
+    }
+
+    /// A path takes a branch.
+    pub(super) fn taken(&mut self, at: InsnIdx) {
+        self.insns[at.index()].reach.taken = true;
+    }
+
+    /// A path does not take a branch.
+    pub(super) fn fallthrough(&mut self, at: InsnIdx) {
+        self.insns[at.index()].reach.fallthrough = true;
+    }
+
+    /// A path accesses memory. False: another path needs the instruction for other memory, and not
+    /// both can be served.
+    #[must_use]
+    pub(super) fn access(&mut self, at: InsnIdx, access: Access) -> bool {
+        let known = &mut self.insns[at.index()].access;
+        let joined = match *known {
+            None => Some(access),
+            Some(before) => before.join(access),
+        };
+        if joined.is_some() {
+            *known = joined;
+        }
+        joined.is_some()
+    }
+
+    /// A path calls a helper with a map.
+    pub(super) fn map(&mut self, at: InsnIdx, map: MapId) {
+        let fact = &mut self.insns[at.index()].call.map;
+        match *fact {
+            Some(known) if known != map => {
+                *fact = None;
+                self.several_maps.push(at);
+            }
+            Some(_) => {}
+            None if self.several_maps.contains(&at) => {}
+            None => *fact = Some(map),
+        }
+    }
+
+    /// A path calls a function.
+    pub(super) fn calls(&mut self, at: InsnIdx, subprog: SubprogId) {
+        self.insns[at.index()].call.subprog = Some(subprog);
+        self.subprogs[subprog.index()].called = true;
+    }
+
+    /// A function is entered from outside.
+    pub(super) fn entered(&mut self, subprog: SubprogId) {
+        self.subprogs[subprog.index()].called = true;
+    }
+
+    /// Whether a path calls a function.
+    pub(super) fn is_called(&self, subprog: SubprogId) -> bool {
+        self.subprogs[subprog.index()].called
+    }
+
+    /// A path uses this much of a function's own frame, in bytes.
+    pub(super) fn stack_depth(&mut self, subprog: SubprogId, depth: u32) {
+        let known = &mut self.subprogs[subprog.index()].stack_depth;
+        *known = (*known).max(depth);
+    }
+
+    /// How much of a function's own frame is used so far.
+    pub(super) fn stack_depth_of(&self, subprog: SubprogId) -> u32 {
+        self.subprogs[subprog.index()].stack_depth
+    }
+
+    /// A function, or one that it calls, makes a tail call.
+    pub(super) fn tail_calls(&mut self, subprog: SubprogId) {
+        self.subprogs[subprog.index()].tail_calls = true;
+    }
+
+    /// All facts.
+    pub(super) fn finish(self) -> Facts {
+        Facts::new(self.insns.into_boxed_slice(), self.subprogs.into_boxed_slice())
+    }
+}
+
+impl Access {
+    /// What holds for both. `None`: the context is rewritten, so an instruction that accesses it can
+    /// access nothing else.
+    fn join(self, other: Self) -> Option<Self> {
+        if self == other {
+            return Some(self);
+        }
+        match (self, other) {
+            (Self::Context { .. }, _) | (_, Self::Context { .. }) => None,
+            (Self::OwnStack { .. }, Self::OwnStack { .. }) => Some(Self::OwnStack { off: None }),
+            (Self::MapValue { map: a, off: x }, Self::MapValue { map: b, off: y }) => {
+                let map = if a == b { a } else { None };
+                let off = if x == y { x } else { None };
+                Some(Self::MapValue { map, off })
+            }
+            (
+                Self::OwnStack { .. }
+                | Self::CallerStack
+                | Self::Packet
+                | Self::MapValue { .. }
+                | Self::RawMemory
+                | Self::Mixed,
+                _,
+            ) => Some(Self::Mixed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_and_maps_join_apart() {
+        let a = Access::MapValue { map: Some(MapId(1)), off: Some(4) };
+        let b = Access::MapValue { map: Some(MapId(2)), off: Some(4) };
+        assert_eq!(a.join(b), Some(Access::MapValue { map: None, off: Some(4) }));
+        assert_eq!(a.join(Access::Packet), Some(Access::Mixed));
+        assert_eq!(Access::Context { off: 4 }.join(Access::Packet), None);
+    }
+
+    #[test]
+    fn a_call_with_two_maps_has_no_map_fact() {
+        let mut all = Collector::new(1, 1);
+        for map in [1, 2, 1] {
+            all.map(InsnIdx(0), MapId(map));
+        }
+        assert_eq!(all.finish().at(InsnIdx(0)).call.map, None);
+    }
+}

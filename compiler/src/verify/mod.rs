@@ -1,11 +1,57 @@
 //! The verifier: decides whether a program is safe, and proves [`Facts`] about it.
+//!
+//! It follows Linux 6.18 for a privileged loader. All paths are explored with an abstract state; what is
+//! not proven safe is refused, what cannot be judged yet is refused as unsupported. What it could get
+//! wrong is to accept an unsafe program: by forgetting a path (`explore`), by knowing too much of a number
+//! (`scalar`), by comparing too little where paths meet (`equal`, `precision`, `liveness`), or by missing
+//! one of these rules:
+//!
+//! - **Structure** (`structure`): 1 to 1,000,000 slots; at most 256 functions; jumps stay in their function
+//!   and lead to no second slot; each function ends in `exit` or a jump; calls lead to functions; every
+//!   instruction is reachable; no recursion, at most 8 frames; map references name maps.
+//! - **Values** (`explore`): registers are initialised before they are read; `r10` is never written; calls
+//!   destroy `r0` to `r5`.
+//! - **Arithmetic** (`transfer::alu`): constant shifts below the width, constant divisors not 0; pointers are
+//!   moved by numbers of bounded value and otherwise left alone; no two pointers are combined but by `-`.
+//! - **Memory** (`check`, `transfer::{mem, stack_access, atomic}`): through pointers that are not null, in bounds
+//!   for every value of a variable offset; stack accesses aligned; pointers spilled and filled whole, those
+//!   to a stack never into a caller's frame; the context unmodified and by its field table; read-only maps
+//!   and packets not written; atomics on memory that is not rewritten, and aligned.
+//! - **Packets** (`transfer::branch`): bytes exist as far as a comparison with `data_end` showed for the same
+//!   variable part; whatever moves the packet invalidates all pointers to it.
+//! - **Helpers** (`transfer::helper`): known, allowed for the kind and the licence; each argument as the table
+//!   says; the map fits the helper.
+//! - **Calls** (`transfer::call`): static functions as if inlined; global ones apart, by their types; no stack
+//!   pointer is returned.
+//! - **Ends** (`transfer::call`, `depth`): `r0` is initialised and within the kind's range; all frames of a chain
+//!   of calls fit in 512 bytes, 256 before tail calls.
+//! - **Progress** (`prune`, `explore`): no loop comes back unchanged; at most a million instructions over all
+//!   paths, 8192 ways left for later at a time.
 
+mod check;
+mod depth;
+mod equal;
+mod explore;
 mod facts;
+mod liveness;
+mod obligations;
+mod precision;
+mod prune;
+mod refusal;
 pub mod scalar;
+mod stack;
+mod state;
+mod structure;
+mod transfer;
+mod value;
 
 pub use facts::{Access, CallFact, Facts, InsnFact, Reach, SubprogFact};
 
-use crate::diag::Diagnostic;
+use explore::Explorer;
+use structure::Layout;
+
+use crate::diag::{Code, Diagnostic};
+use crate::program::Program;
 
 /// What to verify against. Defaults are those of a privileged load on Linux.
 #[derive(Clone, Debug)]
@@ -68,11 +114,28 @@ pub struct Rejection {
 /// # Errors
 ///
 /// The findings that refuse the program, or that say what Brolga cannot judge yet.
-pub fn verify(program: &crate::program::Program, options: &Options) -> Result<Accepted, Rejection> {
-    let _ = (program, options);
-    let facts = Facts::new(Box::new([]), Box::new([]));
-    drop(facts);
-    let diagnostic =
-        Diagnostic::program(crate::diag::Code::UnsupportedFeature, "the verifier is not there yet");
-    Err(Rejection { diagnostics: vec![diagnostic], stats: Stats::default() })
+pub fn verify(program: &Program, options: &Options) -> Result<Accepted, Rejection> {
+    let refuse = |diagnostics, stats| Err(Rejection { diagnostics, stats });
+    if !program.findings.is_empty() {
+        return refuse(program.findings.clone(), Stats::default());
+    }
+    let Some(kind) = program.kind else {
+        let message = "the program's kind is not known";
+        let diagnostic = Diagnostic::program(Code::UnsupportedProgramKind, message);
+        return refuse(vec![diagnostic], Stats::default());
+    };
+    let layout = match Layout::new(program) {
+        Ok(layout) => layout,
+        Err(diagnostic) => return refuse(vec![*diagnostic], Stats::default()),
+    };
+    let mut explorer = Explorer::new(program, options, kind, layout);
+    if let Err(diagnostic) = explorer.run() {
+        return refuse(vec![*diagnostic], explorer.stats());
+    }
+    let mut stats = explorer.stats();
+    match depth::check(program, &explorer.layout, &mut explorer.facts) {
+        Ok(deepest) => stats.stack_depth = deepest,
+        Err(diagnostic) => return refuse(vec![*diagnostic], stats),
+    }
+    Ok(Accepted { facts: explorer.facts.finish(), stats })
 }

@@ -1,0 +1,358 @@
+//! Whether memory may be accessed: proven, or a diagnostic.
+//!
+//! One function a kind of memory. Each says what region an access touches, or refuses it. A region is
+//! what facts record; what a load yields or a store leaves behind is said elsewhere.
+
+use brolga_abi::ProgramKind;
+use brolga_abi::context::{Field, FieldAccess, FieldValue};
+use brolga_abi::maps::{F_RDONLY_PROG, F_WRONLY_PROG};
+
+use super::explore::{Check, Explorer};
+use super::facts::Access;
+use super::refusal::name;
+use super::scalar::Scalar;
+use super::transfer::MAX_OFFSET;
+use super::value::{Kind, MemoryOwner, Value};
+use crate::diag::Code;
+use crate::isa::Reg;
+use crate::program::MapId;
+
+/// In which direction memory is accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Read.
+    Read,
+    /// Write.
+    Write,
+}
+
+/// Who accesses memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// A load, store or atomic of the program.
+    Insn,
+    /// A helper that was handed the pointer.
+    Helper,
+}
+
+/// An access through a register.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// The register that holds the pointer.
+    pub reg: Reg,
+    /// What is added to it.
+    pub off: i32,
+    /// Bytes.
+    pub size: u32,
+    /// Read or write.
+    pub direction: Direction,
+    /// Program or helper.
+    pub by: By,
+    /// Whether the access may be of 0 bytes.
+    pub empty: bool,
+}
+
+/// Bytes of a stack frame that an access may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The frame.
+    pub frame: usize,
+    /// Offset from its `r10` of the lowest first byte.
+    pub min: i32,
+    /// Offset of the highest first byte.
+    pub max: i32,
+}
+
+impl Extent {
+    /// The offset of the first byte, where there is one only.
+    pub fn exact(&self) -> Option<i32> {
+        (self.min == self.max).then_some(self.min)
+    }
+}
+
+impl Explorer<'_> {
+    /// Stack accesses are always aligned; atomics are wherever they go.
+    pub(super) fn check_alignment(&self, request: &Request, strict: bool) -> Check {
+        let value = self.state.reg(request.reg);
+        let (what, strict) = match value.kind {
+            Kind::Stack { .. } => ("stack ", true),
+            Kind::Context => ("context ", strict),
+            Kind::MapValue(_) => ("value ", strict),
+            Kind::Packet | Kind::PacketMeta => ("packet ", strict),
+            Kind::Uninit | Kind::Scalar | Kind::PacketEnd | Kind::Map(_) | Kind::Memory { .. } => {
+                ("", strict)
+            }
+        };
+        if !strict || request.size == 1 {
+            return Ok(());
+        }
+        let fixed = i64::from(value.off) + i64::from(request.off);
+        let sum = value.num.add(Scalar::constant(fixed.cast_unsigned()));
+        if sum.bits().is_aligned(request.size.into()) {
+            return Ok(());
+        }
+        let message = format!("misaligned {what}access off {value}{:+} size {}", request.off, request.size);
+        Err(self.refuse_reg(Code::MisalignedAccess, request.reg, message))
+    }
+
+    /// Bounds of a pointer with a variable offset into memory of a known size. Gives the smallest offset.
+    fn check_sized(&self, request: &Request, code: Code, limit: u32, what: &str) -> Check {
+        let (reg, value) = (request.reg, self.state.reg(request.reg));
+        let off = i64::from(value.off) + i64::from(request.off);
+        let (smin, umax) = (value.num.smin(), value.num.umax());
+        if smin < 0 && (smin == i64::MIN || i32::try_from(off + smin).is_err() || smin + off < 0) {
+            return Err(self.refuse_negative(reg));
+        }
+        self.check_within(request, smin.saturating_add(off), code, limit, what).map_err(|d| {
+            suffix(d, format!("{} min value is outside of the allowed memory range", name(reg)))
+        })?;
+        if umax >= MAX_OFFSET.unsigned_abs() {
+            let message =
+                format!("{} unbounded memory access, make sure to bounds check any such access", name(reg));
+            return Err(self.refuse_reg(Code::UnboundedAccess, reg, message));
+        }
+        let umax = i64::try_from(umax).unwrap_or(i64::MAX);
+        self.check_within(request, umax.saturating_add(off), code, limit, what)
+            .map_err(|d| suffix(d, format!("{} max value is outside of the allowed memory range", name(reg))))
+    }
+
+    fn check_within(&self, request: &Request, off: i64, code: Code, limit: u32, what: &str) -> Check {
+        let size = request.size;
+        let size_ok = size > 0 || request.empty;
+        if off >= 0 && size_ok && off.saturating_add(size.into()) <= limit.into() {
+            return Ok(());
+        }
+        let message = format!("invalid access to {what}={limit} off={off} size={size}");
+        Err(self.refuse_reg(code, request.reg, message))
+    }
+
+    fn refuse_negative(&self, reg: Reg) -> Box<crate::diag::Diagnostic> {
+        let message = format!(
+            "{} min value is negative, either use unsigned index or do a if (index >=0) check.",
+            name(reg)
+        );
+        self.refuse_reg(Code::NegativeOffset, reg, message)
+    }
+
+    /// An access to a value of a map.
+    pub(super) fn check_map_value(&self, request: &Request, map: MapId) -> Check<Access> {
+        let def = &self.program.maps[map.index()];
+        let (size, off) = (def.value_size, request.off);
+        let refuse = |code, what: &str| {
+            let message = format!("{what} map forbidden, value_size={size} off={off} size={}", request.size);
+            Err(self.refuse_reg(code, request.reg, message))
+        };
+        let frozen = def.global.as_ref().is_some_and(|g| g.readonly);
+        match request.direction {
+            Direction::Write if def.flags & F_RDONLY_PROG != 0 || frozen => {
+                return refuse(Code::ReadOnlyMap, "write into");
+            }
+            Direction::Read if def.flags & F_WRONLY_PROG != 0 => {
+                return refuse(Code::WriteOnlyMap, "read from");
+            }
+            Direction::Read | Direction::Write => {}
+        }
+        self.check_sized(request, Code::MapValueBounds, size, "map value, value_size")?;
+        let value = self.state.reg(request.reg);
+        let off = value.constant_offset().map(|o| o + i64::from(request.off));
+        Ok(Access::MapValue { map: Some(map), off: off.and_then(|o| u32::try_from(o).ok()) })
+    }
+
+    /// An access to memory of a known size.
+    pub(super) fn check_memory(&self, request: &Request, size: u32, owner: MemoryOwner) -> Check<Access> {
+        self.check_sized(request, Code::MemoryBounds, size, "memory, mem_size")?;
+        Ok(match owner {
+            MemoryOwner::RawBuffer => Access::RawMemory,
+            MemoryOwner::Caller => Access::Mixed,
+        })
+    }
+
+    /// An access to the packet or its metadata.
+    pub(super) fn check_packet(&self, request: &Request) -> Check<Access> {
+        let (reg, value) = (request.reg, self.state.reg(request.reg));
+        if value.num.smin() < 0 {
+            return Err(self.refuse_negative(reg));
+        }
+        let off = i64::from(value.off) + i64::from(request.off);
+        let size = request.size;
+        let size_ok = size > 0 || request.empty;
+        let within = off.saturating_add(size.into()) <= value.range.into();
+        if value.range >= 0 && off >= 0 && size_ok && within {
+            return Ok(Access::Packet);
+        }
+        let message = format!(
+            "invalid access to packet, off={off} size={size}, {}(id={},off={},r={})\n{} offset is outside of the \
+             packet",
+            name(reg),
+            value.id,
+            value.off,
+            value.range,
+            name(reg)
+        );
+        let need = off.saturating_add(size.into());
+        let diagnostic = self.refuse_reg(Code::PacketBounds, reg, message);
+        Err(Box::new(diagnostic.help(format!(
+            "first compare `pointer + {}` with `data_end` and leave when it is beyond",
+            need.max(1)
+        ))))
+    }
+
+    /// An access to the context.
+    pub(super) fn check_context(&self, request: &Request) -> Check<&'static Field> {
+        let (reg, value) = (request.reg, self.state.reg(request.reg));
+        self.check_unmodified(reg, value)?;
+        let (off, size) = (request.off, request.size);
+        let invalid = || {
+            let message = format!("invalid bpf_context access off={off} size={size}");
+            self.refuse_reg(Code::ContextAccess, reg, message)
+        };
+        let at = u32::try_from(off).map_err(|_| invalid())?;
+        let info = self.kind.info().context;
+        if self.kind == ProgramKind::SocketFilter && skb_field_to_come(at) {
+            return Err(self.unsupported("this field of __sk_buff"));
+        }
+        let field = info.field_at(at).ok_or_else(invalid)?;
+        if field.name == "egress_ifindex" && !self.program.section.contains("devmap") {
+            return Err(Box::new(
+                invalid().help("this field exists in programs of sections `xdp/devmap` only"),
+            ));
+        }
+        if at % size != 0 {
+            return Err(invalid());
+        }
+        let whole = at == field.offset && size == field.width;
+        let part = at + size <= field.offset + field.width;
+        match (field.access, request.direction) {
+            _ if whole && request.direction == Direction::Read => {}
+            (FieldAccess::ReadNarrow | FieldAccess::ReadWrite, Direction::Read) if part => {}
+            (FieldAccess::ReadWrite, Direction::Write) if whole => {}
+            // Linux takes any aligned access to the scratch words.
+            (FieldAccess::ReadWrite, _) if self.kind == ProgramKind::SocketFilter => {
+                return Err(
+                    self.unsupported("accessing scratch words of __sk_buff in parts or several at once")
+                );
+            }
+            (FieldAccess::Read | FieldAccess::ReadNarrow | FieldAccess::ReadWrite, _) => {
+                return Err(invalid());
+            }
+        }
+        Ok(field)
+    }
+
+    /// The context is used as it was given.
+    pub(super) fn check_unmodified(&self, reg: Reg, value: &Value) -> Check {
+        let kind = value.kind_name();
+        if value.off < 0 {
+            let message = format!("negative offset {kind} ptr {} off={} disallowed", name(reg), value.off);
+            return Err(self.refuse_reg(Code::ModifiedContext, reg, message));
+        }
+        if value.off != 0 {
+            let message =
+                format!("dereference of modified {kind} ptr {} off={} disallowed", name(reg), value.off);
+            return Err(self.refuse_reg(Code::ModifiedContext, reg, message));
+        }
+        if value.num.as_constant() != Some(0) {
+            let message = format!("variable {kind} access var_off={value} disallowed");
+            return Err(self.refuse_reg(Code::ModifiedContext, reg, message));
+        }
+        Ok(())
+    }
+
+    /// Bounds of an access to a stack. Reading what was never written is allowed to privileged programs.
+    pub(super) fn check_stack(&mut self, request: &Request, frame: u8) -> Check<Extent> {
+        let (reg, value) = (request.reg, *self.state.reg(request.reg));
+        let (off, size) = (i64::from(value.off) + i64::from(request.off), i64::from(request.size));
+        let what = match (request.by, request.direction) {
+            (By::Helper, _) => " indirect access to",
+            (By::Insn, Direction::Read) => " read from",
+            (By::Insn, Direction::Write) => " write to",
+        };
+        let constant = value.num.as_constant().map(u64::cast_signed);
+        let (min, max) = match constant {
+            Some(var) => (var.saturating_add(off), var.saturating_add(off)),
+            None => {
+                let (smin, smax) = (value.num.smin(), value.num.smax());
+                if smax >= MAX_OFFSET || smin <= -MAX_OFFSET {
+                    let message = format!("invalid unbounded variable-offset{what} stack {}", name(reg));
+                    return Err(self.refuse_reg(Code::UnboundedAccess, reg, message));
+                }
+                (smin + off, smax + off)
+            }
+        };
+        if !(-512..=-1).contains(&min) || max.saturating_add(size) > 0 {
+            let message = match constant {
+                Some(_) => format!("invalid{what} stack {} off={min} size={size}", name(reg)),
+                None => {
+                    format!(
+                        "invalid variable-offset{what} stack {} var_off={value} off={off} size={size}",
+                        name(reg)
+                    )
+                }
+            };
+            return Err(self.refuse_reg(Code::StackBounds, reg, message));
+        }
+        let small = |x: i64| i32::try_from(x).expect("between -512 and 0");
+        let extent = Extent { frame: frame.into(), min: small(min), max: small(max) };
+        let subprog = self.state.frame(extent.frame).subprog;
+        self.facts.stack_depth(subprog, extent.min.unsigned_abs().next_multiple_of(8));
+        Ok(extent)
+    }
+
+    /// Records what the current instruction accesses.
+    pub(super) fn record(&mut self, access: Access) -> Check {
+        if self.facts.access(self.at, access) {
+            return Ok(());
+        }
+        Err(self.refuse(Code::MixedPointers, "same insn cannot be used with different pointers"))
+    }
+
+    /// The access that a stack extent is.
+    pub(super) fn stack_access(&self, extent: &Extent) -> Access {
+        if extent.frame == self.state.depth() {
+            Access::OwnStack { off: extent.exact() }
+        } else {
+            Access::CallerStack
+        }
+    }
+
+    /// The value that a load of a context field yields.
+    pub(super) fn field_value(&self, field: &Field, request: &Request, signed: bool) -> Check<Option<Kind>> {
+        let kind = match field.value {
+            FieldValue::Scalar => return Ok(None),
+            FieldValue::Packet => Kind::Packet,
+            FieldValue::PacketEnd => Kind::PacketEnd,
+            FieldValue::PacketMeta => Kind::PacketMeta,
+        };
+        if signed {
+            let message = format!("invalid bpf_context access off={} size={}", request.off, request.size);
+            return Err(self.refuse_reg(Code::ContextAccess, request.reg, message));
+        }
+        Ok(Some(kind))
+    }
+
+    /// A value that is no pointer to memory.
+    pub(super) fn refuse_access(&self, reg: Reg) -> Box<crate::diag::Diagnostic> {
+        let value = self.state.reg(reg);
+        let message = format!("{} invalid mem access '{}'", name(reg), value.kind_name());
+        match value.kind {
+            Kind::MapValue(_) if value.nullable => {
+                let diagnostic = self.refuse_reg(Code::NullMapValue, reg, message);
+                Box::new(diagnostic.help("compare the pointer with null, and use it only where it is not"))
+            }
+            _ => self.refuse_reg(Code::InvalidMemAccess, reg, message),
+        }
+    }
+}
+
+/// Adds the kernel's second line.
+fn suffix(mut diagnostic: Box<crate::diag::Diagnostic>, line: String) -> Box<crate::diag::Diagnostic> {
+    diagnostic.message.push('\n');
+    diagnostic.message.push_str(&line);
+    diagnostic
+}
+
+/// Fields of `struct __sk_buff` that Linux lets a socket filter read and that the table does not have.
+const fn skb_field_to_come(off: u32) -> bool {
+    // napi_id, sk, gso_segs, gso_size
+    matches!(off, 84..88 | 164..184)
+}

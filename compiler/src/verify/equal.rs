@@ -1,0 +1,245 @@
+//! Whether a kept state covers another: all that can happen from the second was proven from the first.
+//!
+//! Only what is live counts. Pointers must be of the same kind and their offsets must lie within the
+//! kept ones; numbers matter where the kept state's proof relied on them. Ids are names: they need not
+//! be equal but must correspond one to one. Forgetting to compare something here is how a verifier
+//! becomes unsound, so every kind answers for itself.
+
+use super::liveness::{Live, Liveness};
+use super::prune::{Marks, Node};
+use super::stack::{Byte, SLOT, Slot};
+use super::state::{Frame, State};
+use super::value::{Kind, Value};
+use crate::isa::Reg;
+
+/// How much must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exactness {
+    /// Numbers count where the kept state marked them precise.
+    Precise,
+    /// All numbers count, and must lie within the kept ones.
+    Within,
+    /// Everything must be the same.
+    Same,
+}
+
+/// Which ids of the kept state stand for which of the other.
+#[derive(Debug, Default)]
+pub(super) struct IdMap {
+    pairs: Vec<(u32, u32)>,
+    fresh: u32,
+}
+
+impl IdMap {
+    fn pair(&mut self, old: u32, new: u32) -> bool {
+        if (old == 0) != (new == 0) {
+            return false;
+        }
+        if old == 0 {
+            return true;
+        }
+        for &(a, b) in &self.pairs {
+            if a == old || b == new {
+                return a == old && b == new;
+            }
+        }
+        self.pairs.push((old, new));
+        true
+    }
+
+    /// Whether a number is no longer exactly what it was.
+    pub fn changed(&mut self, old: &Value, new: &Value) -> bool {
+        old.is_scalar() && new.is_scalar() && !(old.same_but_ids(new) && self.pair(old.id, new.id))
+    }
+
+    /// Numbers: the other state may know more equalities than the kept one, not fewer.
+    fn pair_scalars(&mut self, old: u32, new: u32) -> bool {
+        if old == 0 {
+            return true;
+        }
+        let new = if new == 0 {
+            // A value of its own: ids are handed out from below, so these never meet one.
+            self.fresh += 1;
+            u32::MAX - self.fresh
+        } else {
+            new
+        };
+        self.pair(old, new)
+    }
+}
+
+/// One comparison.
+pub(super) struct Match<'a> {
+    /// What is live where.
+    pub live: &'a Liveness,
+    /// How much must agree.
+    pub exactness: Exactness,
+    /// The ids that were found to correspond.
+    pub ids: &'a mut IdMap,
+}
+
+/// What is live in a frame of a state that stands at a node's instruction.
+pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
+    match node.state.frames().get(frame + 1).and_then(|callee| callee.callsite) {
+        Some(call) => live.during_call(call),
+        None => live.before(node.at),
+    }
+}
+
+impl Match<'_> {
+    /// Whether the kept state covers another at the same instruction.
+    pub fn states(&mut self, node: &Node, new: &State) -> bool {
+        let (old, new) = (node.state.frames(), new.frames());
+        if old.len() != new.len() {
+            return false;
+        }
+        if old.iter().zip(new).any(|(a, b)| a.callsite != b.callsite || a.subprog != b.subprog) {
+            return false;
+        }
+        // The executing function first: there states differ most.
+        for index in (0..old.len()).rev() {
+            let live = live_in(self.live, node, index);
+            let marks = node.precise[index];
+            if !self.frames(&old[index], &new[index], live, marks) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn frames(&mut self, old: &Frame, new: &Frame, live: Live, marks: Marks) -> bool {
+        for reg in live.regs.iter().filter(|r| *r != Reg::R10) {
+            let precise = marks.regs & (1 << reg.number()) != 0;
+            if !self.values(old.reg(reg), new.reg(reg), precise) {
+                return false;
+            }
+        }
+        let mut slots = live.slots;
+        let depth = match self.exactness {
+            Exactness::Precise => old.stack.slots().len(),
+            Exactness::Within | Exactness::Same => old.stack.slots().len().max(new.stack.slots().len()),
+        };
+        while slots != 0 {
+            let index = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
+            if index >= depth {
+                break;
+            }
+            let precise = marks.slots & (1 << index) != 0;
+            if !self.slots(old.stack.slot(index), new.stack.slot(index), precise) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn slots(&mut self, old: &Slot, new: &Slot, precise: bool) -> bool {
+        if self.exactness != Exactness::Precise && old.bytes != new.bytes {
+            return false;
+        }
+        // Bytes of which nothing is known cover anything.
+        if old.bytes.iter().all(|b| matches!(b, Byte::Invalid | Byte::Misc)) {
+            return true;
+        }
+        if let (Some(a), Some(b)) = (old.as_scalar(), new.as_scalar()) {
+            return self.values(&a, &b, precise);
+        }
+        let bytes_agree = (0..SLOT).all(|i| match old.bytes[i] {
+            Byte::Invalid | Byte::Misc => true,
+            Byte::Zero | Byte::Spill => old.bytes[i] == new.bytes[i],
+        });
+        bytes_agree && (!old.is_spill() || self.values(&old.spill, &new.spill, precise))
+    }
+
+    fn values(&mut self, old: &Value, new: &Value, precise: bool) -> bool {
+        match self.exactness {
+            Exactness::Same => return old.same_but_ids(new) && self.ids.pair(old.id, new.id),
+            Exactness::Precise if old.kind == Kind::Uninit => return true,
+            Exactness::Precise | Exactness::Within => {}
+        }
+        if old.kind != new.kind || old.nullable != new.nullable {
+            return false;
+        }
+        match old.kind {
+            Kind::Uninit => true,
+            Kind::Scalar => {
+                let counts = precise || self.exactness != Exactness::Precise;
+                !counts || self.numbers(old, new)
+            }
+            Kind::Context | Kind::PacketEnd | Kind::Map(_) | Kind::Stack { .. } => {
+                old.same_but_ids(new) && self.ids.pair(old.id, new.id)
+            }
+            Kind::MapValue(_) | Kind::Memory { .. } => {
+                old.off == new.off && new.num.is_within(&old.num) && self.ids.pair(old.id, new.id)
+            }
+            Kind::Packet | Kind::PacketMeta => {
+                // Negative ranges are facts about the packet's end, of which neither implies the other.
+                let range = if old.range < 0 || new.range < 0 {
+                    old.range == new.range
+                } else {
+                    old.range <= new.range
+                };
+                range && old.off == new.off && self.ids.pair(old.id, new.id) && new.num.is_within(&old.num)
+            }
+        }
+    }
+
+    fn numbers(&mut self, old: &Value, new: &Value) -> bool {
+        if old.id != 0 && (old.shifted != new.shifted || (old.shifted && old.off != new.off)) {
+            return false;
+        }
+        new.num.is_within(&old.num) && self.ids.pair_scalars(old.id, new.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::scalar::Scalar;
+
+    fn covers(old: &Value, new: &Value, precise: bool) -> bool {
+        let live = Liveness::new(
+            &crate::program::Program::from_insns(
+                "test",
+                brolga_abi::ProgramKind::Xdp,
+                Vec::new(),
+                Vec::new().into(),
+            ),
+            &[],
+        );
+        Match { live: &live, exactness: Exactness::Precise, ids: &mut IdMap::default() }
+            .values(old, new, precise)
+    }
+
+    #[test]
+    fn numbers_count_where_they_are_precise() {
+        let (old, new) = (Value::scalar(Scalar::unsigned(0, 9)), Value::constant(10));
+        assert!(covers(&old, &new, false));
+        assert!(!covers(&old, &new, true));
+        assert!(covers(&old, &Value::constant(9), true));
+    }
+
+    #[test]
+    fn a_larger_packet_range_is_covered_by_a_smaller_one() {
+        let with = |range| Value { range, ..Value::pointer(Kind::Packet) };
+        assert!(covers(&with(8), &with(14), false));
+        assert!(!covers(&with(14), &with(8), false));
+    }
+
+    #[test]
+    fn a_pointer_that_may_be_null_is_not_covered_by_one_that_is_not() {
+        let value = Value::pointer(Kind::MapValue(crate::program::MapId(0)));
+        let nullable = Value { nullable: true, id: 1, ..value };
+        assert!(!covers(&value, &nullable, false));
+        assert!(!covers(&value, &Value::constant(0), false));
+    }
+
+    #[test]
+    fn ids_correspond_one_to_one() {
+        let mut ids = IdMap::default();
+        assert!(ids.pair_scalars(1, 7) && ids.pair_scalars(1, 7));
+        assert!(!ids.pair_scalars(2, 7));
+        assert!(!ids.pair_scalars(1, 0));
+        assert!(ids.pair_scalars(0, 9));
+    }
+}

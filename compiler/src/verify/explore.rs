@@ -1,0 +1,347 @@
+//! Explores all paths of a program, depth first.
+//!
+//! The explorer owns the state of the current path and executes one instruction after the other on it;
+//! `transfer` says what each does, `prune` when a path may stop. A branch that may go both ways leaves
+//! one way for later. Nothing here recurses: depth is chosen by whoever wrote the program. What could
+//! go wrong here is to lose a path; each one that is begun is either finished, or is what refuses the
+//! program.
+
+use brolga_abi::ProgramKind;
+
+use super::facts::Collector;
+use super::liveness::Liveness;
+use super::obligations::{RegSet, touches};
+use super::precision::{Links, Step};
+use super::prune::{NodeId, Nodes, Pace, Point, points};
+use super::state::{Frame, State};
+use super::structure::Layout;
+use super::value::{Kind, MemoryOwner, Value};
+use super::{Options, Stats};
+use crate::diag::{Code, Diagnostic};
+use crate::isa::{Insn, InsnIdx, Reg};
+use crate::program::{Param, Program, SubprogId};
+
+/// What judging gives: a finding refuses the program.
+pub(super) type Check<T = ()> = Result<T, Box<Diagnostic>>;
+
+/// Most ways left for later at a time (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
+const MAX_PENDING: usize = 8192;
+
+/// Where a path goes after an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// To the next instruction.
+    Fall,
+    /// To this one.
+    Goto(InsnIdx),
+    /// Nowhere: the program has ended.
+    End,
+}
+
+/// A way left for later.
+struct Pending {
+    state: State,
+    at: InsnIdx,
+    parent: Option<NodeId>,
+    trail: usize,
+    links: usize,
+    events: u32,
+}
+
+/// One verification.
+pub(super) struct Explorer<'p> {
+    /// What is verified.
+    pub program: &'p Program,
+    /// Against what.
+    pub options: &'p Options,
+    /// The program's kind.
+    pub kind: ProgramKind,
+    /// Its structure.
+    pub layout: Layout,
+    /// What is live where.
+    pub live: Liveness,
+    /// Where states are compared.
+    pub points: Vec<Point>,
+    /// What was proven so far.
+    pub facts: Collector,
+    /// The current state.
+    pub state: State,
+    /// The instruction that comes next.
+    pub at: InsnIdx,
+    /// The last checkpoint of the current path.
+    pub parent: Option<NodeId>,
+    /// The steps of the current path.
+    pub trail: Vec<Step>,
+    /// Numbers that branches of the current path narrowed together.
+    pub links: Vec<Links>,
+    /// Checkpoints.
+    pub nodes: Nodes,
+    /// When to make checkpoints.
+    pub pace: Pace,
+    /// Joins, spills and fills since the last checkpoint.
+    pub events: u32,
+    /// Instructions processed.
+    pub processed: u32,
+    pending: Vec<Pending>,
+    last_id: u32,
+}
+
+impl<'p> Explorer<'p> {
+    /// Prepares to explore a program that has a structure.
+    pub fn new(program: &'p Program, options: &'p Options, kind: ProgramKind, layout: Layout) -> Self {
+        Self {
+            program,
+            options,
+            kind,
+            live: Liveness::new(program, &layout.cfgs),
+            points: points(&program.insns),
+            facts: Collector::new(program.insns.len(), program.subprogs.len()),
+            layout,
+            state: State::new(Frame::new(0, SubprogId::MAIN, None)),
+            at: InsnIdx(0),
+            parent: None,
+            trail: Vec::new(),
+            links: Vec::new(),
+            nodes: Nodes::default(),
+            pace: Pace::default(),
+            events: 0,
+            processed: 0,
+            pending: Vec::new(),
+            last_id: 0,
+        }
+    }
+
+    /// What it cost so far.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            processed: self.processed,
+            peak_states: self.nodes.peak,
+            total_states: self.nodes.total,
+            stack_depth: 0,
+        }
+    }
+
+    /// Explores the main function, then each global function that is called.
+    pub fn run(&mut self) -> Check {
+        let mut frame = Frame::new(0, SubprogId::MAIN, None);
+        self.enter_main(&mut frame);
+        self.facts.entered(SubprogId::MAIN);
+        self.explore(frame)?;
+        let mut done = vec![false; self.program.subprogs.len()];
+        // A global function may call others, before it or after it in the program.
+        loop {
+            let next = super::structure::subprog_ids(self.program).skip(1).find(|id| {
+                self.program.subprogs[id.index()].global && self.facts.is_called(*id) && !done[id.index()]
+            });
+            let Some(id) = next else { return Ok(()) };
+            done[id.index()] = true;
+            let mut frame = Frame::new(0, id, None);
+            self.enter_global(id, &mut frame)?;
+            self.explore(frame)?;
+        }
+    }
+
+    fn enter_main(&mut self, frame: &mut Frame) {
+        match self.kind {
+            ProgramKind::RawMemory => {
+                let size = self.program.raw_memory_len;
+                let buffer = Kind::Memory { size, owner: MemoryOwner::RawBuffer };
+                frame.regs[Reg::R1.index()] = Value::pointer(buffer);
+                frame.regs[Reg::R2.index()] = Value::constant(size.into());
+            }
+            ProgramKind::Xdp | ProgramKind::SocketFilter => {
+                frame.regs[Reg::R1.index()] = Value::pointer(Kind::Context);
+            }
+        }
+    }
+
+    fn enter_global(&mut self, id: SubprogId, frame: &mut Frame) -> Check {
+        let subprog = &self.program.subprogs[id.index()];
+        self.check_signature(id)?;
+        for (param, reg) in subprog.params.iter().zip(RegSet::ARGS.iter()) {
+            let value = match *param {
+                Param::Scalar | Param::Unknown => Value::UNKNOWN,
+                Param::Context => Value::pointer(Kind::Context),
+                Param::Memory { size, nonnull } => {
+                    let kind = Kind::Memory { size, owner: MemoryOwner::Caller };
+                    Value { nullable: !nonnull, id: self.new_id(), ..Value::pointer(kind) }
+                }
+            };
+            frame.regs[reg.index()] = value;
+        }
+        Ok(())
+    }
+
+    /// Explores all paths from a function's entry.
+    fn explore(&mut self, frame: Frame) -> Check {
+        self.at = self.program.subprogs[frame.subprog.index()].start;
+        self.state = State::new(frame);
+        self.nodes.clear();
+        (self.parent, self.events) = (None, 0);
+        self.trail.clear();
+        self.links.clear();
+        loop {
+            if !self.step()? {
+                self.nodes.close(self.parent);
+                if !self.resume() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Goes on with a way left for later, if there is one.
+    fn resume(&mut self) -> bool {
+        let Some(pending) = self.pending.pop() else { return false };
+        self.state = pending.state;
+        self.at = pending.at;
+        self.parent = pending.parent;
+        self.events = pending.events;
+        self.trail.truncate(pending.trail);
+        self.links.truncate(pending.links);
+        true
+    }
+
+    /// Leaves a way for later.
+    pub fn leave(&mut self, state: State, at: InsnIdx) -> Check {
+        if self.pending.len() >= MAX_PENDING {
+            let message = format!("The sequence of {} jumps is too complex.", self.pending.len() + 1);
+            return Err(self.refuse(Code::TooComplex, message));
+        }
+        self.nodes.branch(self.parent);
+        self.pending.push(Pending {
+            state,
+            at,
+            parent: self.parent,
+            trail: self.trail.len(),
+            links: self.links.len(),
+            events: self.events,
+        });
+        Ok(())
+    }
+
+    /// Processes one instruction. False: the path ends here.
+    fn step(&mut self) -> Check<bool> {
+        let at = self.at;
+        self.processed += 1;
+        if self.processed > self.options.instruction_budget {
+            return Err(self.out_of_budget());
+        }
+        let point = self.points[at.index()];
+        if point.prune && self.visit()? {
+            return Ok(false);
+        }
+        self.events += u32::from(point.join);
+        self.trail.push(Step { at, links: 0, slot: None, pointers: RegSet::NONE });
+        self.facts.executed(at);
+        let insn = self.program.insns[at.index()];
+        match self.execute(&insn)? {
+            Next::Fall => {
+                let wide = matches!(insn, Insn::LoadImm64 { .. });
+                self.at = InsnIdx(at.0 + 1 + u32::from(wide));
+                Ok(true)
+            }
+            Next::Goto(target) => {
+                self.at = target;
+                Ok(true)
+            }
+            Next::End => Ok(false),
+        }
+    }
+
+    fn execute(&mut self, insn: &Insn) -> Check<Next> {
+        // Calls check their own arguments: those of a static function may be anything, or nothing. So
+        // may its result.
+        let is_call = matches!(insn, Insn::Call(_));
+        let leaves_subprog = *insn == Insn::Exit && self.state.depth() > 0;
+        if !is_call && !leaves_subprog {
+            self.check_initialised(touches(insn).reads)?;
+        }
+        if let Insn::Alu { dst: Reg::R10, .. }
+        | Insn::MovSx { dst: Reg::R10, .. }
+        | Insn::Neg { dst: Reg::R10, .. }
+        | Insn::Endian { dst: Reg::R10, .. }
+        | Insn::AddrSpaceCast { dst: Reg::R10, .. }
+        | Insn::LoadImm64 { dst: Reg::R10, .. }
+        | Insn::Load { dst: Reg::R10, .. }
+        | Insn::LoadAcquire { dst: Reg::R10, .. } = *insn
+        {
+            return Err(self.refuse(Code::FramePointerWrite, "frame pointer is read only"));
+        }
+        match *insn {
+            Insn::Alu { op, width, dst, src } => self.alu(op, width, dst, src)?,
+            Insn::MovSx { width, from, dst, src } => self.movsx(width, from, dst, src)?,
+            Insn::Neg { width, dst } => self.neg(width, dst),
+            Insn::Endian { kind, size, dst } => self.endian(kind, size, dst)?,
+            Insn::AddrSpaceCast { .. } => return Err(self.unsupported("addr_space_cast and arenas")),
+            Insn::LoadImm64 { dst, imm } => self.load_imm64(dst, imm)?,
+            Insn::SecondSlot => {
+                return Err(self.refuse(Code::InvalidInstruction, "the second half of a lddw is executed"));
+            }
+            Insn::Load { size, signed, dst, base, off } => self.load(size, signed, dst, base, off)?,
+            Insn::Store { size, base, off, src } => self.store(size, base, off, src)?,
+            Insn::Atomic { op, size, base, off, src } => self.atomic(op, size, base, off, src)?,
+            Insn::LoadAcquire { size, dst, base, off } => self.load_acquire(size, dst, base, off)?,
+            Insn::StoreRelease { size, base, off, src } => self.store_release(size, base, off, src)?,
+            Insn::LegacyLoad { size, .. } => return self.legacy_load(size),
+            Insn::Ja { off } => return Ok(self.jump(off.into())),
+            Insn::Gotol { off } => return Ok(self.jump(off)),
+            Insn::MayGoto { off } => return self.may_goto(off),
+            Insn::Branch { cond, width, dst, src, off } => return self.branch(cond, width, dst, src, off),
+            Insn::Call(target) => return self.call(target),
+            Insn::Exit => return self.exit(),
+        }
+        Ok(Next::Fall)
+    }
+
+    /// A jump from the current instruction. Structure was checked: it stays within the function.
+    pub fn jump(&mut self, off: i32) -> Next {
+        self.pace.jumps += 1;
+        Next::Goto(self.target(off))
+    }
+
+    /// Where a jump from the current instruction leads.
+    pub fn target(&self, off: i32) -> InsnIdx {
+        self.at.jump(off).expect("jumps were checked to stay within the function")
+    }
+
+    /// An id that no value has yet.
+    pub fn new_id(&mut self) -> u32 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Sets a register of the executing function.
+    pub fn set(&mut self, reg: Reg, value: Value) {
+        let at = self.at;
+        *self.state.reg_mut(reg) = value.from_insn(at);
+    }
+
+    pub(super) fn check_initialised(&self, reads: RegSet) -> Check {
+        for reg in reads.iter() {
+            if self.state.reg(reg).kind == Kind::Uninit {
+                return Err(self.refuse_uninit(reg));
+            }
+        }
+        Ok(())
+    }
+
+    /// The budget is used up. Says where the path went round last.
+    fn out_of_budget(&self) -> Box<Diagnostic> {
+        let budget = self.options.instruction_budget;
+        let message = format!("BPF program is too large. Processed {budget} insn");
+        let mut diagnostic = Diagnostic::at(Code::TooComplex, self.at, message)
+            .note(None, format!("the limit is {budget} instructions over all paths"));
+        let recent = self.trail.iter().rev().take(4096);
+        let mut later = self.at;
+        for step in recent {
+            if step.at > later {
+                let note = "the path went round here last: a loop with too many rounds, or too many paths";
+                diagnostic = diagnostic.note(Some(step.at), note);
+                break;
+            }
+            later = step.at;
+        }
+        Box::new(diagnostic.help("lower the bound of the loop, or split the program by tail calls"))
+    }
+}

@@ -1,0 +1,407 @@
+//! Which numbers a proof relied on.
+//!
+//! Most numbers do not matter: a program that copies a counter is safe whatever it counts. When
+//! a number does matter (it decides a branch, an offset, a length), this module walks the path
+//! backwards and marks, in every checkpoint on the way, the numbers from which it was computed. Pruning
+//! compares only those. A mark too few is a hole in the verifier, so where the walk loses track it marks
+//! everything.
+
+use super::equal::{Exactness, live_in};
+use super::explore::Explorer;
+use super::obligations::RegSet;
+use super::prune::{Marks, NodeId};
+use super::stack::SLOTS;
+use super::state::{MAX_FRAMES, Place, State};
+use crate::isa::{AluOp, AtomicOp, CallTarget, Insn, InsnIdx, LegacyOffset, Operand, Reg};
+
+/// One executed instruction of the current path, and what the walk back needs to know of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// The instruction.
+    pub at: InsnIdx,
+    /// Which set of equal numbers it narrowed: 1 more than an index into [`Trail::links`]; 0 for none.
+    pub links: u32,
+    /// The frame and slot to or from which it moved a register.
+    pub slot: Option<(u8, u8)>,
+    /// Branches: operands that are stack pointers, which no number decides.
+    pub pointers: RegSet,
+}
+
+/// Most numbers that are kept equal to one that a branch narrows.
+pub(super) const MAX_LINKS: usize = 6;
+
+/// Numbers that a branch narrowed together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Links {
+    count: usize,
+    places: [(u8, u8); MAX_LINKS],
+}
+
+/// In a [`Links`], slots are told from registers by this bit.
+const SLOT_BIT: u8 = 0x80;
+
+impl Links {
+    /// Adds one; false where there is no room.
+    pub fn push(&mut self, frame: usize, place: Place) -> bool {
+        let Some(entry) = self.places.get_mut(self.count) else { return false };
+        let frame = u8::try_from(frame).expect("call depth was checked");
+        *entry = match place {
+            Place::Reg(reg) => (frame, reg.number()),
+            Place::Slot(slot) => (frame, SLOT_BIT | u8::try_from(slot).expect("a stack has 64 slots")),
+        };
+        self.count += 1;
+        true
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, Place)> + use<'_> {
+        self.places[..self.count].iter().map(|&(frame, place)| {
+            let place = match Reg::new(place) {
+                Some(reg) => Place::Reg(reg),
+                None => Place::Slot((place & !SLOT_BIT).into()),
+            };
+            (usize::from(frame), place)
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+}
+
+/// What is to be marked, while walking back.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    frame: usize,
+    marks: [Marks; MAX_FRAMES],
+}
+
+/// The walk lost track.
+struct Lost;
+
+impl Wanted {
+    fn new(frame: usize) -> Self {
+        Self { frame, marks: [Marks::default(); MAX_FRAMES] }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.marks[..=self.frame].iter().all(|m| *m == Marks::default())
+    }
+
+    fn top(&mut self) -> &mut Marks {
+        &mut self.marks[self.frame]
+    }
+
+    fn has(&self, reg: Reg) -> bool {
+        self.marks[self.frame].regs & RegSet::of(reg).0 != 0
+    }
+
+    fn add(&mut self, reg: Reg) {
+        // The frame pointer is no number.
+        if reg != Reg::R10 {
+            self.top().regs |= RegSet::of(reg).0;
+        }
+    }
+
+    /// Removes a register; whether it was there.
+    fn take(&mut self, reg: Reg) -> bool {
+        let had = self.has(reg);
+        self.top().regs &= !RegSet::of(reg).0;
+        had
+    }
+
+    fn has_place(&self, frame: usize, place: Place) -> bool {
+        let marks = &self.marks[frame];
+        match place {
+            Place::Reg(reg) => marks.regs & RegSet::of(reg).0 != 0,
+            Place::Slot(slot) => marks.slots & (1 << slot) != 0,
+        }
+    }
+
+    fn add_place(&mut self, frame: usize, place: Place) {
+        let marks = &mut self.marks[frame];
+        match place {
+            Place::Reg(reg) => marks.regs |= RegSet::of(reg).0,
+            Place::Slot(slot) => marks.slots |= 1 << slot,
+        }
+    }
+
+    /// Numbers that a branch narrowed together are known through each other.
+    fn link(&mut self, links: Option<&Links>) {
+        let Some(links) = links else { return };
+        let reaches = |frame: usize| frame <= self.frame;
+        if links.iter().any(|(frame, place)| reaches(frame) && self.has_place(frame, place)) {
+            let frames = self.frame;
+            for (frame, place) in links.iter().filter(|(frame, _)| *frame <= frames) {
+                self.add_place(frame, place);
+            }
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), Lost> {
+        if self.frame + 1 >= MAX_FRAMES {
+            return Err(Lost);
+        }
+        self.frame += 1;
+        Ok(())
+    }
+
+    /// Undoes one step: what must be known before it, so that what is wanted is known after it. `next`
+    /// is the instruction that was executed after it.
+    fn undo(&mut self, insn: &Insn, step: &Step, next: InsnIdx, global: bool) -> Result<(), Lost> {
+        match *insn {
+            Insn::Alu { op: AluOp::Mov, dst, src, .. } => {
+                if self.take(dst)
+                    && let Operand::Reg(src) = src
+                {
+                    self.add(src);
+                }
+            }
+            Insn::Alu { dst, src, .. } => {
+                if self.has(dst)
+                    && let Operand::Reg(src) = src
+                {
+                    self.add(src);
+                }
+            }
+            Insn::MovSx { dst, src, .. } => {
+                if self.take(dst) {
+                    self.add(src);
+                }
+            }
+            Insn::Neg { .. } | Insn::Endian { .. } => {}
+            Insn::LoadImm64 { dst, .. } | Insn::AddrSpaceCast { dst, .. } => {
+                self.take(dst);
+            }
+            Insn::Load { dst, .. } | Insn::LoadAcquire { dst, .. } => self.load(dst, step),
+            Insn::Atomic { op, base, src, .. } => return self.atomic(op, base, src, step),
+            Insn::Store { base, src, .. } => return self.store(base, src, step),
+            Insn::StoreRelease { base, src, .. } => return self.store(base, Operand::Reg(src), step),
+            Insn::Branch { dst, src: Operand::Reg(src), .. } => {
+                if self.has(dst) || self.has(src) {
+                    for reg in [dst, src].into_iter().filter(|r| !step.pointers.contains(*r)) {
+                        self.add(reg);
+                    }
+                }
+            }
+            Insn::LegacyLoad { offset, .. } => return self.legacy_load(offset, step, next),
+            Insn::Call(target) => return self.call(target, step, global),
+            Insn::Exit => return self.exit(),
+            Insn::Branch { .. }
+            | Insn::SecondSlot
+            | Insn::Ja { .. }
+            | Insn::Gotol { .. }
+            | Insn::MayGoto { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, dst: Reg, step: &Step) {
+        if self.take(dst)
+            && let Some((frame, slot)) = step.slot
+        {
+            self.add_place(frame.into(), Place::Slot(slot.into()));
+        }
+    }
+
+    fn store(&mut self, base: Reg, src: Operand, step: &Step) -> Result<(), Lost> {
+        if self.has(base) {
+            return Err(Lost);
+        }
+        if let Some((frame, slot)) = step.slot {
+            let slots = &mut self.marks[usize::from(frame)].slots;
+            let had = *slots & (1 << slot) != 0;
+            *slots &= !(1 << slot);
+            if had && let Operand::Reg(src) = src {
+                self.add(src);
+            }
+        }
+        Ok(())
+    }
+
+    fn atomic(&mut self, op: AtomicOp, base: Reg, src: Reg, step: &Step) -> Result<(), Lost> {
+        match op {
+            AtomicOp::Cmpxchg => self.load(Reg::R0, step),
+            AtomicOp::Xchg
+            | AtomicOp::Add { fetch: true }
+            | AtomicOp::Or { fetch: true }
+            | AtomicOp::And { fetch: true }
+            | AtomicOp::Xor { fetch: true } => self.load(src, step),
+            AtomicOp::Add { fetch: false }
+            | AtomicOp::Or { fetch: false }
+            | AtomicOp::And { fetch: false }
+            | AtomicOp::Xor { fetch: false } => {}
+        }
+        if self.has(base) { Err(Lost) } else { Ok(()) }
+    }
+
+    fn legacy_load(&mut self, _offset: LegacyOffset, step: &Step, next: InsnIdx) -> Result<(), Lost> {
+        if self.has(Reg::R0) {
+            return Err(Lost);
+        }
+        // A load that fails in a subprogram returns from it.
+        if next.0 != step.at.0 + 1 { self.enter() } else { Ok(()) }
+    }
+
+    fn call(&mut self, target: CallTarget, _step: &Step, global: bool) -> Result<(), Lost> {
+        match target {
+            CallTarget::Subprog(_) if !global => {
+                let leftover = self.marks[self.frame];
+                let args = leftover.regs & RegSet::ARGS.0;
+                if leftover.regs != args || leftover.slots != 0 || self.frame == 0 {
+                    return Err(Lost);
+                }
+                *self.top() = Marks::default();
+                self.frame -= 1;
+                self.top().regs |= args;
+                Ok(())
+            }
+            CallTarget::Subprog(_) | CallTarget::Helper(_) | CallTarget::Kfunc { .. } => {
+                self.take(Reg::R0);
+                if self.top().regs & RegSet::ARGS.0 != 0 { Err(Lost) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn exit(&mut self) -> Result<(), Lost> {
+        let result = self.take(Reg::R0);
+        if self.top().regs & RegSet::ARGS.0 != 0 {
+            return Err(Lost);
+        }
+        self.enter()?;
+        if result {
+            self.add(Reg::R0);
+        }
+        Ok(())
+    }
+}
+
+impl Explorer<'_> {
+    /// The current instruction relies on the value of a register of the executing function.
+    pub(super) fn mark_precise(&mut self, reg: Reg) {
+        let mut wanted = Wanted::new(self.state.depth());
+        wanted.add(reg);
+        self.walk_back(wanted, self.trail.len() - 1);
+    }
+
+    /// The current instruction relies on the value of a spilled number.
+    pub(super) fn mark_slot_precise(&mut self, frame: usize, slot: usize) {
+        let mut wanted = Wanted::new(self.state.depth());
+        wanted.add_place(frame, Place::Slot(slot));
+        self.walk_back(wanted, self.trail.len() - 1);
+    }
+
+    /// The current state was covered by a kept one: what that one relied on, this path relies on.
+    pub(super) fn rely_on(&mut self, id: NodeId, exactness: Exactness) {
+        let node = self.nodes.get(id);
+        let mut wanted = Wanted::new(node.state.depth());
+        for (index, frame) in node.state.frames().iter().enumerate() {
+            let live = live_in(&self.live, node, index);
+            let mut marks = Marks { regs: live.regs.0, slots: live.slots };
+            // A loop that is not fully explored will yet rely on more: take everything that was compared.
+            if exactness == Exactness::Precise {
+                marks.regs &= node.precise[index].regs;
+                marks.slots &= node.precise[index].slots;
+            }
+            let slots = frame.stack.slots();
+            let depth = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+            if slots.len() < SLOTS {
+                marks.slots &= (1u64 << depth) - 1;
+            }
+            for reg in Reg::all().filter(|r| !frame.reg(*r).is_scalar()) {
+                marks.regs &= !RegSet::of(reg).0;
+            }
+            for (i, _) in slots.iter().enumerate().filter(|(_, s)| !s.is_scalar_spill()) {
+                marks.slots &= !(1 << i);
+            }
+            wanted.marks[index] = marks;
+        }
+        self.walk_back(wanted, self.trail.len());
+    }
+
+    /// Walks the path back from its step `end`, which is the first not to be undone.
+    fn walk_back(&mut self, mut wanted: Wanted, end: usize) {
+        let mut end = end;
+        let mut next = self.trail.get(end).map_or(self.at, |step| step.at);
+        let mut node = self.parent;
+        loop {
+            let start = node.map_or(0, |id| self.nodes.get(id).trail);
+            for step in self.trail[start..end].iter().rev() {
+                if wanted.is_empty() {
+                    return;
+                }
+                let links = (step.links as usize).checked_sub(1).and_then(|i| self.links.get(i));
+                wanted.link(links);
+                let insn = &self.program.insns[step.at.index()];
+                let global = self.calls_global(step.at, insn);
+                if wanted.undo(insn, step, next, global).is_err() {
+                    return self.mark_everything(node);
+                }
+                wanted.link(links);
+                next = step.at;
+            }
+            let Some(id) = node else {
+                // The function's entry: what it was given, it was given.
+                return;
+            };
+            if !mark_node(&mut wanted, &self.nodes.get(id).state) {
+                return self.mark_everything(node);
+            }
+            let known = self.nodes.get_mut(id);
+            for (marks, precise) in wanted.marks.iter_mut().zip(&mut known.precise) {
+                // What was marked before was followed further back before.
+                marks.regs &= !precise.regs;
+                marks.slots &= !precise.slots;
+                precise.regs |= marks.regs;
+                precise.slots |= marks.slots;
+            }
+            if wanted.is_empty() {
+                return;
+            }
+            end = start;
+            node = known.parent;
+        }
+    }
+
+    /// The walk lost track: all numbers of all checkpoints from here back count.
+    fn mark_everything(&mut self, from: Option<NodeId>) {
+        let mut node = from;
+        while let Some(id) = node {
+            let known = self.nodes.get_mut(id);
+            known.precise.fill(Marks { regs: u16::MAX, slots: u64::MAX });
+            node = known.parent;
+        }
+    }
+
+    fn calls_global(&self, at: InsnIdx, insn: &Insn) -> bool {
+        match *insn {
+            Insn::Call(CallTarget::Subprog(off)) => at
+                .jump(off)
+                .and_then(|target| super::structure::subprog_at(self.program, target))
+                .is_some_and(|id| self.program.subprogs[id.index()].global),
+            _ => false,
+        }
+    }
+}
+
+/// Drops what is no number in a state. False: the walk and the state disagree about the call depth.
+fn mark_node(wanted: &mut Wanted, state: &State) -> bool {
+    if wanted.frame != state.depth() {
+        return false;
+    }
+    for (marks, frame) in wanted.marks.iter_mut().zip(state.frames()) {
+        for reg in RegSet(marks.regs).iter().filter(|r| !frame.reg(*r).is_scalar()) {
+            marks.regs &= !RegSet::of(reg).0;
+        }
+        let mut slots = marks.slots;
+        while slots != 0 {
+            let slot = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
+            if !frame.stack.slot(slot).is_scalar_spill() {
+                marks.slots &= !(1 << slot);
+            }
+        }
+    }
+    true
+}

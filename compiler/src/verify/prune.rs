@@ -1,0 +1,335 @@
+//! Checkpoints: states that paths are compared with, so that what was proven once is not proven again.
+//!
+//! At chosen instructions the state is kept. A path that arrives later and is covered by a kept state
+//! stops there. A kept state is *complete* when no path that began in it is still unexplored; only then
+//! has everything that its proof relied on been marked precise, so only complete states may cover in
+//! that way. A state that comes back to an incomplete one unchanged is a loop that does not end.
+//!
+//! When to keep a state and when to drop it are heuristics after Linux's: they decide cost, never
+//! soundness.
+
+use std::collections::HashMap;
+
+use super::equal::{Exactness, IdMap, Match};
+use super::explore::{Check, Explorer};
+use super::state::State;
+use crate::diag::{Code, Diagnostic};
+use crate::isa::{Insn, InsnIdx};
+
+/// Index of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeId(u32);
+
+/// Registers and slots of one frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// Bit n is register n.
+    pub regs: u16,
+    /// Bit n is slot n.
+    pub slots: u64,
+}
+
+/// A kept state.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The state.
+    pub state: State,
+    /// Where it holds.
+    pub at: InsnIdx,
+    /// The checkpoint before it on its path.
+    pub parent: Option<NodeId>,
+    /// How many steps its path had made.
+    pub trail: usize,
+    /// Which numbers its proof relied on, by frame.
+    pub precise: Vec<Marks>,
+    /// Paths from here that are not explored yet.
+    branches: u32,
+    hits: u32,
+    misses: u32,
+    evicted: bool,
+}
+
+/// All checkpoints.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    nodes: Vec<Option<Node>>,
+    free: Vec<u32>,
+    visited: HashMap<(InsnIdx, Option<InsnIdx>), Vec<NodeId>>,
+    /// Checkpoints made.
+    pub total: u32,
+    /// Most checkpoints kept at a time.
+    pub peak: u32,
+    bytes: usize,
+}
+
+/// Beyond this, no more states are kept: paths are explored longer instead.
+const MAX_BYTES: usize = 512 << 20;
+
+impl Nodes {
+    /// A checkpoint.
+    ///
+    /// # Panics
+    ///
+    /// Where it was dropped: ids do not outlive their nodes.
+    pub fn get(&self, id: NodeId) -> &Node {
+        self.nodes[id.0 as usize].as_ref().expect("a node in use is kept")
+    }
+
+    /// A checkpoint, to change.
+    pub fn get_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes[id.0 as usize].as_mut().expect("a node in use is kept")
+    }
+
+    fn kept(&self) -> u32 {
+        u32::try_from(self.nodes.len() - self.free.len()).unwrap_or(u32::MAX)
+    }
+
+    fn add(&mut self, node: Node) -> NodeId {
+        self.total += 1;
+        self.bytes += size_of_state(&node.state);
+        let key = key_of(node.at, &node.state);
+        let id = match self.free.pop() {
+            Some(free) => {
+                self.nodes[free as usize] = Some(node);
+                NodeId(free)
+            }
+            None => {
+                self.nodes.push(Some(node));
+                NodeId(u32::try_from(self.nodes.len() - 1).expect("fewer checkpoints than instructions"))
+            }
+        };
+        self.peak = self.peak.max(self.kept());
+        self.visited.entry(key).or_default().push(id);
+        id
+    }
+
+    fn release(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes[id.0 as usize].take() {
+            self.bytes = self.bytes.saturating_sub(size_of_state(&node.state));
+            self.free.push(id.0);
+        }
+    }
+
+    /// One more path begins after a checkpoint.
+    pub fn branch(&mut self, id: Option<NodeId>) {
+        if let Some(id) = id {
+            self.get_mut(id).branches += 1;
+        }
+    }
+
+    /// A path that began after a checkpoint has ended.
+    pub fn close(&mut self, id: Option<NodeId>) {
+        let mut next = id;
+        while let Some(id) = next {
+            let node = self.get_mut(id);
+            node.branches -= 1;
+            if node.branches > 0 {
+                break;
+            }
+            next = node.parent;
+            // No path leads here any more, so nobody asks for the parent again.
+            node.parent = None;
+            if node.evicted {
+                self.release(id);
+            }
+        }
+    }
+
+    /// Forgets everything, for the next function.
+    pub fn clear(&mut self) {
+        self.nodes.clear();
+        self.free.clear();
+        self.visited.clear();
+        self.bytes = 0;
+    }
+}
+
+/// About how much memory a state holds; frames shared with other states are counted in full.
+fn size_of_state(state: &State) -> usize {
+    let top = state.top();
+    size_of::<Node>() + size_of_val(top) + size_of_val(top.stack.slots()) + 64 * state.frames().len()
+}
+
+fn key_of(at: InsnIdx, state: &State) -> (InsnIdx, Option<InsnIdx>) {
+    (at, state.top().callsite)
+}
+
+/// What kind of place for a checkpoint an instruction is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Point {
+    /// States are compared here.
+    pub prune: bool,
+    /// Paths join or split here, which counts towards making a checkpoint.
+    pub join: bool,
+    /// A checkpoint is always made here.
+    pub force: bool,
+}
+
+/// Chooses the places, as Linux does: jump targets, branches, calls and what follows them.
+pub(super) fn points(insns: &[Insn]) -> Vec<Point> {
+    let mut points = vec![Point::default(); insns.len()];
+    let mut mark = |at: Option<InsnIdx>, point: Point| {
+        if let Some(known) = at.and_then(|at| points.get_mut(at.index())) {
+            known.prune |= point.prune;
+            known.join |= point.join;
+            known.force |= point.force;
+        }
+    };
+    let join = Point { prune: true, join: true, force: false };
+    let prune = Point { prune: true, join: false, force: false };
+    for (at, insn) in (0u32..).map(InsnIdx).zip(insns) {
+        match *insn {
+            Insn::Ja { off } => mark(at.jump(off.into()), join),
+            Insn::Gotol { off } => mark(at.jump(off), join),
+            Insn::Branch { off, .. } => {
+                mark(Some(at), prune);
+                mark(at.jump(off.into()), join);
+            }
+            Insn::MayGoto { off } => {
+                mark(Some(at), Point { force: true, ..prune });
+                mark(at.jump(off.into()), join);
+            }
+            Insn::Call(target) => {
+                mark(at.jump(0), join);
+                if let crate::isa::CallTarget::Subprog(off) = target {
+                    mark(Some(at), prune);
+                    mark(at.jump(off), join);
+                }
+            }
+            Insn::Alu { .. }
+            | Insn::MovSx { .. }
+            | Insn::Neg { .. }
+            | Insn::Endian { .. }
+            | Insn::AddrSpaceCast { .. }
+            | Insn::LoadImm64 { .. }
+            | Insn::SecondSlot
+            | Insn::Load { .. }
+            | Insn::Store { .. }
+            | Insn::Atomic { .. }
+            | Insn::LoadAcquire { .. }
+            | Insn::StoreRelease { .. }
+            | Insn::LegacyLoad { .. }
+            | Insn::Exit => {}
+        }
+    }
+    points
+}
+
+/// Counters that decide when to make a checkpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// Jumps processed over all paths.
+    pub jumps: u32,
+    /// `jumps` at the last checkpoint.
+    jumps_then: u32,
+    /// Instructions processed at the last checkpoint.
+    insns_then: u32,
+}
+
+impl Explorer<'_> {
+    /// Compares the current state with those kept here, and perhaps keeps it. True: the path need not
+    /// go on.
+    pub(super) fn visit(&mut self) -> Check<bool> {
+        let point = self.points[self.at.index()];
+        let jumps = self.pace.jumps - self.pace.jumps_then;
+        let insns = self.processed - self.pace.insns_then;
+        let force = point.force || self.events > 40;
+        let mut keep = force || (jumps >= 2 && insns >= 8);
+        let key = key_of(self.at, &self.state);
+        let mut list = self.nodes.visited.remove(&key).unwrap_or_default();
+        let mut hit = None;
+        let mut index = 0;
+        // Newest first: states made recently are the likeliest to cover.
+        while let Some(&id) = list.len().checked_sub(index + 1).and_then(|i| list.get(i)) {
+            let at = list.len() - index - 1;
+            let node = self.nodes.get(id);
+            let open = node.branches > 0;
+            if open {
+                if self.covers_loop(node) {
+                    hit = Some((id, Exactness::Within));
+                    break;
+                }
+                if self.comes_back(node) {
+                    return Err(self.endless(id));
+                }
+                if !force && jumps < 20 && insns < 100 {
+                    keep = false;
+                }
+            } else if self.covers(node, Exactness::Precise) {
+                hit = Some((id, Exactness::Precise));
+                break;
+            }
+            let node = self.nodes.get_mut(id);
+            node.misses += u32::from(keep);
+            let patience = if point.force && open { 64 } else { 3 };
+            if node.misses > node.hits.saturating_mul(patience).saturating_add(patience) {
+                list.remove(at);
+                node.evicted = true;
+                if !open {
+                    self.nodes.release(id);
+                }
+            } else {
+                index += 1;
+            }
+        }
+        if !list.is_empty() {
+            self.nodes.visited.insert(key, list);
+        }
+        if let Some((id, exactness)) = hit {
+            self.nodes.get_mut(id).hits += 1;
+            self.rely_on(id, exactness);
+            return Ok(true);
+        }
+        if keep && self.nodes.bytes < MAX_BYTES {
+            self.keep();
+        }
+        Ok(false)
+    }
+
+    fn keep(&mut self) {
+        self.pace.jumps_then = self.pace.jumps;
+        self.pace.insns_then = self.processed;
+        self.events = 0;
+        let node = Node {
+            precise: vec![Marks::default(); self.state.frames().len()],
+            state: self.state.clone(),
+            at: self.at,
+            parent: self.parent,
+            trail: self.trail.len(),
+            branches: 1,
+            hits: 0,
+            misses: 0,
+            evicted: false,
+        };
+        self.parent = Some(self.nodes.add(node));
+    }
+
+    fn covers(&self, node: &Node, exactness: Exactness) -> bool {
+        let mut ids = IdMap::default();
+        Match { live: &self.live, exactness, ids: &mut ids }.states(node, &self.state)
+    }
+
+    /// A `may_goto` loop ends after some rounds by itself, so coming back to a state that covers this
+    /// one is progress.
+    fn covers_loop(&self, node: &Node) -> bool {
+        matches!(self.program.insns[self.at.index()], Insn::MayGoto { .. })
+            && node.state.may_goto_depth != self.state.may_goto_depth
+            && self.covers(node, Exactness::Within)
+    }
+
+    fn comes_back(&self, node: &Node) -> bool {
+        node.state.may_goto_depth == self.state.may_goto_depth && self.covers(node, Exactness::Same)
+    }
+
+    fn endless(&self, id: NodeId) -> Box<Diagnostic> {
+        let at = self.at;
+        let first = self.nodes.get(id).trail;
+        let back = self.trail.get(first..).and_then(|steps| steps.last()).map(|s| s.at);
+        let mut diagnostic =
+            Diagnostic::at(Code::InfiniteLoop, at, format!("infinite loop detected at insn {at}"));
+        if let Some(back) = back {
+            diagnostic = diagnostic.note(Some(back), "the loop comes back from here with nothing changed");
+        }
+        Box::new(diagnostic.help("make each round change what the loop's condition reads"))
+    }
+}

@@ -1,0 +1,76 @@
+//! Words for findings: each says which value is at fault and where it came from.
+//!
+//! The sentences are the kernel's where it has one, since people search for them. Nothing is decided
+//! here.
+
+use super::explore::Explorer;
+use super::value::{Kind, Value};
+use crate::diag::{Code, Diagnostic};
+use crate::isa::{CallTarget, Insn, Reg};
+
+impl Explorer<'_> {
+    /// Refuses the current instruction.
+    pub(super) fn refuse(&self, code: Code, message: impl Into<String>) -> Box<Diagnostic> {
+        Box::new(Diagnostic::at(code, self.at, message))
+    }
+
+    /// Refuses the current instruction for what a register holds.
+    pub(super) fn refuse_reg(&self, code: Code, reg: Reg, message: impl Into<String>) -> Box<Diagnostic> {
+        let value = *self.state.reg(reg);
+        let diagnostic = Diagnostic::at(code, self.at, message);
+        Box::new(match value.origin {
+            Some(origin) => diagnostic.note(Some(origin), format!("{reg} = {}", self.describe(&value))),
+            None if value.kind == Kind::Uninit => diagnostic,
+            None => {
+                diagnostic.note(None, format!("{reg} = {}, as the function got it", self.describe(&value)))
+            }
+        })
+    }
+
+    /// Something that Brolga cannot judge yet.
+    pub(super) fn unsupported(&self, what: &str) -> Box<Diagnostic> {
+        self.refuse(Code::UnsupportedFeature, format!("{what}: not supported yet"))
+    }
+
+    /// A register is read that holds nothing.
+    pub(super) fn refuse_uninit(&self, reg: Reg) -> Box<Diagnostic> {
+        let diagnostic = self.refuse(Code::UninitRegister, format!("{} !read_ok", name(reg)));
+        // Who destroyed it: the last call of this path, if it is a register that calls destroy.
+        let calls = |insn: &Insn| matches!(insn, Insn::Call(_) | Insn::LegacyLoad { .. });
+        let call = self.trail.iter().rev().map(|s| s.at).find(|at| calls(&self.program.insns[at.index()]));
+        Box::new(match call {
+            Some(at) if reg.number() <= 5 && at != self.at => {
+                let void = reg == Reg::R0
+                    && matches!(self.program.insns[at.index()], Insn::Call(CallTarget::Helper(_)));
+                let what = if void { "it returns nothing" } else { "calls destroy r1 to r5" };
+                diagnostic.note(Some(at), what).help("keep the value in r6 to r9 or on the stack")
+            }
+            _ => diagnostic.note(None, format!("nothing was written to {reg} on this path")),
+        })
+    }
+
+    /// What a value is, for people.
+    pub(super) fn describe(&self, value: &Value) -> String {
+        let map = |id: crate::program::MapId| {
+            self.program.maps.get(id.index()).map_or_else(|| "?".to_owned(), |m| m.name.clone())
+        };
+        match value.kind {
+            Kind::MapValue(id) if value.nullable => format!("value of `{}`, or null", map(id)),
+            Kind::MapValue(id) => format!("{value}, a value of `{}`", map(id)),
+            Kind::Map(id) => format!("the map `{}`", map(id)),
+            Kind::Uninit
+            | Kind::Scalar
+            | Kind::Context
+            | Kind::Stack { .. }
+            | Kind::Packet
+            | Kind::PacketMeta
+            | Kind::PacketEnd
+            | Kind::Memory { .. } => value.to_string(),
+        }
+    }
+}
+
+/// A register as the kernel's messages spell it.
+pub(super) fn name(reg: Reg) -> String {
+    format!("R{}", reg.number())
+}

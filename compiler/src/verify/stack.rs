@@ -1,0 +1,171 @@
+//! One function's stack: what each of its bytes holds.
+//!
+//! The stack is a list of 8-byte slots below `r10`, made as deep as it is used. Each byte of a slot is
+//! unwritten, unknown, zero, or part of a spilled register. The spill is kept whole; which of its low
+//! bytes are still there is what the bytes say. The module keeps the books; what may be stored or
+//! loaded is `transfer::mem`'s to decide.
+
+use super::value::{Kind, Value};
+
+/// What a byte of the stack holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Byte {
+    /// Nothing was written.
+    Invalid,
+    /// Anything.
+    Misc,
+    /// Zero.
+    Zero,
+    /// A byte of the slot's spilled register.
+    Spill,
+}
+
+/// Bytes of a slot.
+pub(super) const SLOT: usize = 8;
+/// Slots of a full stack: 512 bytes.
+pub(super) const SLOTS: usize = 64;
+
+/// Eight bytes of a stack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    /// What each byte holds, from the lowest address.
+    pub bytes: [Byte; SLOT],
+    /// The register that was spilled here, where a byte says so.
+    pub spill: Value,
+}
+
+impl Slot {
+    const EMPTY: Self = Self { bytes: [Byte::Invalid; SLOT], spill: Value::UNINIT };
+
+    /// Whether a register was spilled here, at least in part.
+    pub fn is_spill(&self) -> bool {
+        self.bytes[0] == Byte::Spill
+    }
+
+    /// Whether a number was spilled here, at least in part.
+    pub fn is_scalar_spill(&self) -> bool {
+        self.is_spill() && self.spill.is_scalar()
+    }
+
+    /// How many low bytes belong to the spilled register.
+    pub fn spill_size(&self) -> usize {
+        self.bytes.iter().take_while(|b| **b == Byte::Spill).count()
+    }
+
+    /// What a load of the whole slot as a number yields, where that is one value: the spilled number,
+    /// or anything where all bytes are unknown.
+    pub fn as_scalar(&self) -> Option<Value> {
+        if self.bytes[SLOT - 1] == Byte::Spill && self.spill.is_scalar() {
+            return Some(self.spill);
+        }
+        self.bytes.iter().all(|b| matches!(b, Byte::Misc | Byte::Invalid)).then_some(Value::UNKNOWN)
+    }
+
+    /// Puts a register into the low `size` bytes. Bytes of an earlier spill become unknown.
+    pub fn put(&mut self, value: Value, size: usize) {
+        self.spill = value;
+        for (i, byte) in self.bytes.iter_mut().enumerate() {
+            if i < size {
+                *byte = Byte::Spill;
+            } else if *byte == Byte::Spill {
+                *byte = Byte::Misc;
+            }
+        }
+    }
+
+    /// Forgets the spilled register: its bytes become unknown.
+    pub fn scrub(&mut self) {
+        for byte in &mut self.bytes {
+            if *byte == Byte::Spill {
+                *byte = Byte::Misc;
+            }
+        }
+        self.spill = Value::UNINIT;
+    }
+
+    /// Whether the spilled value is of a kind, for scans over all values.
+    pub fn spilled(&self) -> Option<&Value> {
+        (self.is_spill() && self.spill.kind != Kind::Uninit).then_some(&self.spill)
+    }
+}
+
+/// A stack: slots from `r10` downwards.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stack {
+    slots: Vec<Slot>,
+}
+
+/// The slot that holds the byte at an offset from `r10`, which is negative and at least -512.
+pub(super) fn slot_of(off: i32) -> usize {
+    debug_assert!((-512..0).contains(&off), "stack offsets were checked");
+    ((-off - 1) / 8).unsigned_abs() as usize
+}
+
+/// The place of the byte at an offset within its slot.
+fn place_of(off: i32) -> usize {
+    off.rem_euclid(8).unsigned_abs() as usize
+}
+
+impl Stack {
+    /// The slots, nearest to `r10` first.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The slots, to change.
+    pub fn slots_mut(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+
+    /// A slot, made where it is not there yet.
+    pub fn slot_mut(&mut self, index: usize) -> &mut Slot {
+        debug_assert!(index < SLOTS, "stack offsets were checked");
+        if self.slots.len() <= index {
+            self.slots.resize(index + 1, Slot::EMPTY);
+        }
+        &mut self.slots[index]
+    }
+
+    /// A slot; an unwritten one where it is not there.
+    pub fn slot(&self, index: usize) -> &Slot {
+        self.slots.get(index).unwrap_or(&Slot::EMPTY)
+    }
+
+    /// What the byte at an offset from `r10` holds.
+    pub fn byte(&self, off: i32) -> Byte {
+        self.slot(slot_of(off)).bytes[place_of(off)]
+    }
+
+    /// Sets what the byte at an offset from `r10` holds. A spill that it breaks is forgotten.
+    pub fn set_byte(&mut self, off: i32, byte: Byte) {
+        let slot = self.slot_mut(slot_of(off));
+        slot.scrub();
+        slot.bytes[place_of(off)] = byte;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spill_lives_in_its_low_bytes() {
+        let mut stack = Stack::default();
+        stack.slot_mut(slot_of(-8)).put(Value::constant(5), 4);
+        let slot = stack.slot(0);
+        assert!(slot.is_scalar_spill());
+        assert_eq!(slot.spill_size(), 4);
+        assert_eq!(stack.byte(-8), Byte::Spill);
+        assert_eq!(stack.byte(-4), Byte::Invalid);
+    }
+
+    #[test]
+    fn overwriting_one_byte_forgets_the_spill() {
+        let mut stack = Stack::default();
+        stack.slot_mut(slot_of(-16)).put(Value::constant(5), 8);
+        stack.set_byte(-10, Byte::Zero);
+        assert_eq!(stack.byte(-16), Byte::Misc);
+        assert_eq!(stack.byte(-10), Byte::Zero);
+        assert!(!stack.slot(1).is_spill());
+    }
+}

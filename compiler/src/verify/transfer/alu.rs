@@ -1,0 +1,404 @@
+//! Arithmetic: on numbers the abstract domain's, on pointers what is allowed on them.
+//!
+//! A number that moves a pointer is marked precise: the proof relies on it from then on.
+
+use brolga_abi::ProgramKind;
+
+use crate::diag::Code;
+use crate::isa::{AluOp, Endian, Imm64, Operand, Reg, Size, Width};
+use crate::program::MapId;
+use crate::verify::ShiftRule;
+use crate::verify::explore::{Check, Explorer};
+use crate::verify::refusal::name;
+use crate::verify::scalar::{ByteOrder, Scalar};
+use crate::verify::value::{Kind, Value};
+
+/// Offsets of pointers stay below this in both directions (`BPF_MAX_VAR_OFF`).
+pub(in crate::verify) const MAX_OFFSET: i64 = 1 << 29;
+
+impl Explorer<'_> {
+    /// `dst op= src`
+    pub(in crate::verify) fn alu(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand) -> Check {
+        if let Operand::Imm(imm) = src {
+            self.check_immediate(op, width, imm)?;
+        }
+        match (op, src) {
+            (AluOp::Mov, Operand::Imm(imm)) => {
+                let value = match width {
+                    Width::W64 => i64::from(imm).cast_unsigned(),
+                    Width::W32 => imm.cast_unsigned().into(),
+                };
+                self.set(dst, Value::constant(value));
+                Ok(())
+            }
+            (AluOp::Mov, Operand::Reg(src)) => {
+                self.mov(width, dst, src);
+                Ok(())
+            }
+            (_, Operand::Imm(imm)) => {
+                let src = Value::constant(i64::from(imm).cast_unsigned());
+                self.operate(op, width, dst, None, &src)
+            }
+            (_, Operand::Reg(reg)) => {
+                let src = *self.state.reg(reg);
+                self.operate(op, width, dst, Some(reg), &src)
+            }
+        }
+    }
+
+    fn check_immediate(&self, op: AluOp, width: Width, imm: i32) -> Check {
+        let bits = match width {
+            Width::W32 => 32,
+            Width::W64 => 64,
+        };
+        match op {
+            AluOp::Div | AluOp::Sdiv | AluOp::Mod | AluOp::Smod if imm == 0 => {
+                Err(self.refuse(Code::DivisionByZero, "div by zero"))
+            }
+            AluOp::Lsh | AluOp::Rsh | AluOp::Arsh
+                if !(0..bits).contains(&imm) && self.options.shifts == ShiftRule::Refuse =>
+            {
+                Err(self.refuse(Code::InvalidShift, format!("invalid shift {imm}")))
+            }
+            AluOp::Add
+            | AluOp::Sub
+            | AluOp::Mul
+            | AluOp::Div
+            | AluOp::Sdiv
+            | AluOp::Mod
+            | AluOp::Smod
+            | AluOp::Or
+            | AluOp::And
+            | AluOp::Xor
+            | AluOp::Lsh
+            | AluOp::Rsh
+            | AluOp::Arsh
+            | AluOp::Mov => Ok(()),
+        }
+    }
+
+    /// Gives a number that is about to be copied an id, so that what is learned of one copy is known
+    /// of the other.
+    pub(in crate::verify) fn link_before_copy(&mut self, src: Reg) {
+        let value = *self.state.reg(src);
+        if !value.is_scalar() {
+            return;
+        }
+        if value.shifted {
+            self.state.reg_mut(src).unlink();
+        }
+        let known = value.num.as_constant().is_some();
+        if (value.id == 0 || value.shifted) && !known {
+            let id = self.new_id();
+            self.state.reg_mut(src).id = id;
+        }
+    }
+
+    fn mov(&mut self, width: Width, dst: Reg, src: Reg) {
+        if width == Width::W64 {
+            self.link_before_copy(src);
+            self.set(dst, *self.state.reg(src));
+            return;
+        }
+        let value = *self.state.reg(src);
+        if value.is_scalar() {
+            let fits = value.num.umax() <= u32::MAX.into();
+            if fits {
+                self.link_before_copy(src);
+            }
+            let mut copy = *self.state.reg(src);
+            if !fits {
+                copy.unlink();
+            }
+            copy.num = copy.num.zext(Size::W);
+            self.set(dst, copy);
+        } else {
+            // Half of a pointer is a number of which nothing is known.
+            self.set(dst, Value::scalar(Scalar::unknown_of(Size::W)));
+        }
+    }
+
+    /// `dst = (s8/s16/s32) src`
+    pub(in crate::verify) fn movsx(&mut self, width: Width, from: Size, dst: Reg, src: Reg) -> Check {
+        let valid = match (width, from) {
+            (_, Size::B | Size::H) | (Width::W64, Size::W) => true,
+            (Width::W32, Size::W) | (_, Size::DW) => false,
+        };
+        if !valid {
+            return Err(self.refuse(Code::ReservedForm, "BPF_MOV uses reserved fields"));
+        }
+        let value = *self.state.reg(src);
+        if !value.is_scalar() {
+            let num = match width {
+                Width::W64 => Scalar::UNKNOWN,
+                Width::W32 => Scalar::unknown_of(Size::W),
+            };
+            self.set(dst, Value::scalar(num));
+            return Ok(());
+        }
+        // A number without the sign bit stays itself.
+        let same = value.num.umax() < 1 << (from.bytes() * 8 - 1);
+        if same {
+            self.link_before_copy(src);
+        }
+        let mut copy = *self.state.reg(src);
+        if !same {
+            copy.unlink();
+        }
+        copy.num = copy.num.movsx(width, from);
+        self.set(dst, copy);
+        Ok(())
+    }
+
+    /// `dst = -dst`
+    pub(in crate::verify) fn neg(&mut self, width: Width, dst: Reg) {
+        let value = *self.state.reg(dst);
+        let num = if value.is_scalar() { value.num } else { Scalar::UNKNOWN };
+        self.set(dst, Value::scalar(num.neg(width)));
+    }
+
+    /// Byte swaps.
+    pub(in crate::verify) fn endian(&mut self, kind: Endian, size: Size, dst: Reg) -> Check {
+        if size == Size::B {
+            return Err(self.refuse(Code::ReservedForm, "BPF_END uses reserved fields"));
+        }
+        let value = *self.state.reg(dst);
+        let num = if value.is_scalar() { value.num } else { Scalar::UNKNOWN };
+        self.set(dst, Value::scalar(num.endian(kind, size, ByteOrder::Little)));
+        Ok(())
+    }
+
+    /// `dst = imm ll`
+    pub(in crate::verify) fn load_imm64(&mut self, dst: Reg, imm: Imm64) -> Check {
+        let value = match imm {
+            Imm64::Value(value) => Value::constant(value),
+            Imm64::MapIdx(index) => Value::pointer(Kind::Map(MapId(index))),
+            Imm64::MapIdxValue { index, off } => {
+                let off = i32::try_from(off).map_err(|_| {
+                    self.refuse(Code::MapReference, format!("direct value offset of {off} is not allowed"))
+                })?;
+                Value { off, ..Value::pointer(Kind::MapValue(MapId(index))) }
+            }
+            Imm64::MapFd(fd) | Imm64::MapFdValue { fd, .. } => {
+                let message = format!("fd {fd} is not pointing to valid bpf_map");
+                return Err(self.refuse(Code::MapReference, message));
+            }
+            Imm64::BtfId { .. } => return Err(self.unsupported("the address of a kernel variable")),
+            Imm64::Func(_) => return Err(self.unsupported("the address of a function (callbacks)")),
+        };
+        self.set(dst, value);
+        Ok(())
+    }
+
+    fn operate(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, src: &Value) -> Check {
+        let left = *self.state.reg(dst);
+        match (left.is_scalar(), src.is_scalar()) {
+            (true, true) => {
+                self.numbers(op, width, dst, reg == Some(dst), src);
+                Ok(())
+            }
+            (false, false) => {
+                // The distance of two pointers is a number of which nothing is known.
+                if op == AluOp::Sub {
+                    self.set(dst, Value::UNKNOWN);
+                    return Ok(());
+                }
+                let message = format!("{} pointer {} pointer prohibited", name(dst), symbol(op));
+                Err(self.refuse_reg(Code::PointerArithmetic, dst, message))
+            }
+            (false, true) => {
+                if let Some(reg) = reg {
+                    self.mark_precise(reg);
+                }
+                self.move_pointer(op, width, dst, &left, src, true)
+            }
+            (true, false) => {
+                self.mark_precise(dst);
+                self.move_pointer(op, width, dst, src, &left, false)
+            }
+        }
+    }
+
+    fn numbers(&mut self, op: AluOp, width: Width, dst: Reg, aliases: bool, src: &Value) {
+        let mut value = *self.state.reg(dst);
+        value.num = Scalar::alu(op, width, value.num, src.num);
+        let by = src.num.as_constant().and_then(|by| i32::try_from(by).ok());
+        // `dst` stays a known distance from the numbers that it was copied from.
+        match by {
+            Some(by)
+                if op == AluOp::Add && width == Width::W64 && value.id != 0 && !value.shifted && !aliases =>
+            {
+                value.shifted = true;
+                value.off = by;
+            }
+            _ => value.unlink(),
+        }
+        self.set(dst, value);
+    }
+
+    /// Moves a pointer by a number. `left`: the pointer is the left operand.
+    fn move_pointer(
+        &mut self,
+        op: AluOp,
+        width: Width,
+        dst: Reg,
+        pointer: &Value,
+        by: &Value,
+        left: bool,
+    ) -> Check {
+        if width == Width::W32 {
+            if op == AluOp::Sub {
+                self.set(dst, Value::UNKNOWN);
+                return Ok(());
+            }
+            let message = format!("{} 32-bit pointer arithmetic prohibited", name(dst));
+            return Err(self.refuse_reg(Code::PointerArithmetic, dst, message));
+        }
+        let forbid = |what: String| Err(self.refuse_reg(Code::PointerArithmetic, dst, what));
+        let kind = pointer.kind_name();
+        if pointer.nullable {
+            return forbid(format!(
+                "{} pointer arithmetic on {kind} prohibited, null-check it first",
+                name(dst)
+            ))
+            .map_err(|d| Box::new(d.help("compare the pointer with null before moving it")));
+        }
+        let known = by.num.as_constant();
+        match pointer.kind {
+            Kind::Context
+            | Kind::MapValue(_)
+            | Kind::Stack { .. }
+            | Kind::PacketMeta
+            | Kind::Packet
+            | Kind::Memory { .. } => {}
+            Kind::Map(_) if known == Some(0) && op == AluOp::Add => {}
+            Kind::Map(_) | Kind::PacketEnd | Kind::Uninit | Kind::Scalar => {
+                return forbid(format!("{} pointer arithmetic on {kind} prohibited", name(dst)));
+            }
+        }
+        self.check_sane_offset(dst, by, pointer)?;
+        self.check_sane_offset(dst, pointer, pointer)?;
+        let moved = match op {
+            AluOp::Add => self.added(pointer, by),
+            AluOp::Sub if !left => {
+                return forbid(format!("{} tried to subtract pointer from scalar", name(dst)));
+            }
+            AluOp::Sub if matches!(pointer.kind, Kind::Stack { .. }) => {
+                return forbid(format!("{} subtraction from stack pointer prohibited", name(dst)));
+            }
+            AluOp::Sub => self.subtracted(pointer, by),
+            AluOp::And | AluOp::Or | AluOp::Xor => {
+                return forbid(format!(
+                    "{} bitwise operator {} on pointer prohibited",
+                    name(dst),
+                    symbol(op)
+                ));
+            }
+            AluOp::Mul
+            | AluOp::Div
+            | AluOp::Sdiv
+            | AluOp::Mod
+            | AluOp::Smod
+            | AluOp::Lsh
+            | AluOp::Rsh
+            | AluOp::Arsh
+            | AluOp::Mov => {
+                return forbid(format!(
+                    "{} pointer arithmetic with {} operator prohibited",
+                    name(dst),
+                    symbol(op)
+                ));
+            }
+        };
+        self.check_sane_offset(dst, &moved, pointer)?;
+        self.set(dst, moved);
+        Ok(())
+    }
+
+    fn added(&mut self, pointer: &Value, by: &Value) -> Value {
+        let known = by.num.as_constant().map(u64::cast_signed);
+        if let Some(off) = known.and_then(|by| fixed(i64::from(pointer.off).checked_add(by))) {
+            return Value { off, ..*pointer };
+        }
+        let mut moved = Value { num: pointer.num.add(by.num), ..*pointer };
+        if pointer.is_packet() {
+            // What was known to exist is counted from another place now.
+            moved.id = self.new_id();
+            moved.range = 0;
+        }
+        moved
+    }
+
+    fn subtracted(&mut self, pointer: &Value, by: &Value) -> Value {
+        let known = by.num.as_constant().map(u64::cast_signed);
+        if let Some(off) = known.and_then(|by| fixed(i64::from(pointer.off).checked_sub(by))) {
+            return Value { off, ..*pointer };
+        }
+        let mut moved = Value { num: pointer.num.sub(by.num), ..*pointer };
+        if pointer.is_packet() {
+            moved.id = self.new_id();
+            // Moved back, no more than what existed is claimed; moved forward, it would be.
+            if by.num.smin() < 0 {
+                moved.range = 0;
+            }
+        }
+        moved
+    }
+
+    /// Offsets are kept far from where sums of them could wrap around.
+    fn check_sane_offset(&self, dst: Reg, value: &Value, pointer: &Value) -> Check {
+        let kind = pointer.kind_name();
+        let smin = value.num.smin();
+        let refuse = |message: String| Err(self.refuse_reg(Code::PointerOffset, dst, message));
+        let outside = |x: i64| x >= MAX_OFFSET || x <= -MAX_OFFSET;
+        if let Some(value) = value.num.as_constant().map(u64::cast_signed)
+            && outside(value)
+        {
+            return refuse(format!("math between {kind} pointer and {value} is not allowed"));
+        }
+        if outside(value.off.into()) && value.is_pointer() {
+            return refuse(format!("{kind} pointer offset {} is not allowed", value.off));
+        }
+        if smin == i64::MIN {
+            return refuse(format!(
+                "math between {kind} pointer and register with unbounded min value is not allowed"
+            ));
+        }
+        if outside(smin) {
+            return refuse(format!("value {smin} makes {kind} pointer be out of bounds"));
+        }
+        Ok(())
+    }
+
+    /// Whether programs of this kind may write to the packet.
+    pub(in crate::verify) fn may_write_packet(&self) -> bool {
+        match self.kind {
+            ProgramKind::Xdp => true,
+            ProgramKind::SocketFilter | ProgramKind::RawMemory => false,
+        }
+    }
+}
+
+fn fixed(off: Option<i64>) -> Option<i32> {
+    off.and_then(|off| i32::try_from(off).ok())
+}
+
+/// An operator as the kernel's messages spell it.
+fn symbol(op: AluOp) -> &'static str {
+    match op {
+        AluOp::Add => "+=",
+        AluOp::Sub => "-=",
+        AluOp::Mul => "*=",
+        AluOp::Div => "/=",
+        AluOp::Sdiv => "s/=",
+        AluOp::Mod => "%=",
+        AluOp::Smod => "s%=",
+        AluOp::Or => "|=",
+        AluOp::And => "&=",
+        AluOp::Xor => "^=",
+        AluOp::Lsh => "<<=",
+        AluOp::Rsh => ">>=",
+        AluOp::Arsh => "s>>=",
+        AluOp::Mov => "=",
+    }
+}

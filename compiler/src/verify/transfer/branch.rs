@@ -1,0 +1,398 @@
+//! Branches: which ways are possible, and what is known on each.
+//!
+//! A way that is impossible is not explored, and what decided that is marked precise. Where both are
+//! possible, the jump is left for later and the path goes on.
+
+use super::links::spread;
+use crate::isa::{Cond, Operand, Reg, Width};
+use crate::verify::equal::IdMap;
+use crate::verify::explore::{Check, Explorer, Next};
+use crate::verify::obligations::RegSet;
+use crate::verify::precision::Links;
+use crate::verify::scalar::{Scalar, refine};
+use crate::verify::state::State;
+use crate::verify::transfer::MAX_OFFSET;
+use crate::verify::value::{AT_PACKET_END, BEYOND_PACKET_END, Kind, Value};
+
+/// What is known of a branch before it is taken.
+enum Ways {
+    /// Always taken, or never.
+    One(bool),
+    /// Both; numbers are narrowed to these on either way.
+    Both { taken: Option<(Scalar, Scalar)>, fallthrough: Option<(Scalar, Scalar)> },
+}
+
+/// Packet offsets stay below this (`MAX_PACKET_OFF`).
+const MAX_PACKET_OFFSET: u64 = 0xffff;
+
+impl Explorer<'_> {
+    /// `if dst cond src goto +off`
+    pub(in crate::verify) fn branch(
+        &mut self,
+        cond: Cond,
+        width: Width,
+        dst: Reg,
+        src: Operand,
+        off: i16,
+    ) -> Check<Next> {
+        self.pace.jumps += 1;
+        let left = *self.state.reg(dst);
+        let right = match src {
+            Operand::Reg(reg) => *self.state.reg(reg),
+            Operand::Imm(imm) => Value::constant(i64::from(imm).cast_unsigned()),
+        };
+        self.note_pointers(dst, src);
+        match ways(cond, width, &left, &right) {
+            Ways::One(taken) => {
+                if left.is_scalar() {
+                    self.mark_precise(dst);
+                }
+                if let Operand::Reg(reg) = src
+                    && right.is_scalar()
+                {
+                    self.mark_precise(reg);
+                }
+                if taken {
+                    self.facts.taken(self.at);
+                    Ok(Next::Goto(self.target(off.into())))
+                } else {
+                    self.facts.fallthrough(self.at);
+                    Ok(Next::Fall)
+                }
+            }
+            Ways::Both { taken, fallthrough } => {
+                self.fork(cond, width, dst, src, off, taken, fallthrough)?;
+                Ok(Next::Fall)
+            }
+        }
+    }
+
+    /// The walk back must not look for numbers where there are stack pointers.
+    fn note_pointers(&mut self, dst: Reg, src: Operand) {
+        let mut pointers = RegSet::NONE;
+        for reg in RegSet::of(dst).with_operand(src).iter() {
+            if matches!(self.state.reg(reg).kind, Kind::Stack { .. }) {
+                pointers = pointers.with(reg);
+            }
+        }
+        if let Some(step) = self.trail.last_mut() {
+            step.pointers = pointers;
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a branch and what is known on both of its ways")]
+    fn fork(
+        &mut self,
+        cond: Cond,
+        width: Width,
+        dst: Reg,
+        src: Operand,
+        off: i16,
+        taken: Option<(Scalar, Scalar)>,
+        fallthrough: Option<(Scalar, Scalar)>,
+    ) -> Check {
+        let mut links = Links::default();
+        for reg in [src, Operand::Reg(dst)] {
+            if let Operand::Reg(reg) = reg {
+                let value = *self.state.reg(reg);
+                if value.is_scalar() && value.id != 0 {
+                    self.collect_links(value.id, &mut links);
+                }
+            }
+        }
+        if links.len() > 1 {
+            self.links.push(links);
+            let index = u32::try_from(self.links.len()).expect("fewer links than instructions");
+            if let Some(step) = self.trail.last_mut() {
+                step.links = index;
+            }
+        }
+        let (left, right) = (*self.state.reg(dst), self.operand(src));
+        let mut other = self.state.clone();
+        narrow(&mut other, dst, src, taken, &links);
+        narrow(&mut self.state, dst, src, fallthrough, &links);
+        if width == Width::W64 {
+            learn_pointers(&mut other, &mut self.state, cond, dst, src, &left, &right);
+        }
+        self.facts.taken(self.at);
+        self.facts.fallthrough(self.at);
+        let target = self.target(off.into());
+        self.leave(other, target)
+    }
+
+    fn operand(&self, src: Operand) -> Value {
+        match src {
+            Operand::Reg(reg) => *self.state.reg(reg),
+            Operand::Imm(imm) => Value::constant(i64::from(imm).cast_unsigned()),
+        }
+    }
+
+    /// `may_goto`: jumps when the run's loop budget is used up, which may be at any time. Going on is left
+    /// for later, with numbers that nothing relied on forgotten, so that loops converge.
+    pub(in crate::verify) fn may_goto(&mut self, off: i16) -> Check<Next> {
+        self.facts.taken(self.at);
+        self.facts.fallthrough(self.at);
+        let mut on = self.state.clone();
+        on.may_goto_depth += 1;
+        self.widen_since_last_round(&mut on);
+        let next = self.target(0);
+        self.leave(on, next)?;
+        Ok(self.jump(off.into()))
+    }
+
+    /// Forgets numbers that changed since the path was last here and that nothing relied on.
+    fn widen_since_last_round(&self, state: &mut State) {
+        // The current state's own checkpoint, made just now, is not a round ago.
+        let mut node = self.parent.map(|id| self.nodes.get(id));
+        let mut own = true;
+        let old = loop {
+            let Some(known) = node else { return };
+            let same_calls = known.state.frames().len() == state.frames().len()
+                && known.state.frames().iter().zip(state.frames()).all(|(a, b)| a.callsite == b.callsite);
+            if known.at == self.at && same_calls && !std::mem::replace(&mut own, false) {
+                break known;
+            }
+            own = false;
+            node = known.parent.map(|id| self.nodes.get(id));
+        };
+        let mut ids = IdMap::default();
+        for index in 0..old.state.frames().len() {
+            let (frame, marks) = (&old.state.frames()[index], old.precise[index]);
+            for reg in Reg::all() {
+                let precise = marks.regs & RegSet::of(reg).0 != 0;
+                let now = *state.frame(index).reg(reg);
+                if ids.changed(frame.reg(reg), &now) && !precise {
+                    state.frame_mut(index).regs[reg.index()] = Value { origin: now.origin, ..Value::UNKNOWN };
+                }
+            }
+            for slot in 0..frame.stack.slots().len().min(state.frame(index).stack.slots().len()) {
+                let precise = marks.slots & (1 << slot) != 0;
+                let (was, now) = (*frame.stack.slot(slot), *state.frame(index).stack.slot(slot));
+                let spills = was.is_spill() && now.is_spill();
+                if spills && ids.changed(&was.spill, &now.spill) && !precise {
+                    state.frame_mut(index).stack_mut().slot_mut(slot).spill = Value::UNKNOWN;
+                }
+            }
+        }
+    }
+}
+
+/// Which ways a branch can go.
+fn ways(cond: Cond, width: Width, left: &Value, right: &Value) -> Ways {
+    let unknown = Ways::Both { taken: None, fallthrough: None };
+    if left.is_scalar() && right.is_scalar() {
+        let branches = refine(cond, width, left.num, right.num);
+        return match (branches.taken, branches.fallthrough) {
+            (Some(_), None) => Ways::One(true),
+            (None, Some(_)) => Ways::One(false),
+            (taken, fallthrough) => Ways::Both { taken, fallthrough },
+        };
+    }
+    if width == Width::W32 {
+        return unknown;
+    }
+    if left.is_any_packet() && right.is_any_packet() {
+        return packet_way(cond, left, right).map_or(unknown, Ways::One);
+    }
+    let (pointer, number) = if left.is_scalar() { (right, left) } else { (left, right) };
+    if !number.is_null() || !certainly_not_null(pointer) {
+        return unknown;
+    }
+    match cond {
+        Cond::Eq => Ways::One(false),
+        Cond::Ne => Ways::One(true),
+        Cond::Set
+        | Cond::Gt
+        | Cond::Ge
+        | Cond::Lt
+        | Cond::Le
+        | Cond::Sgt
+        | Cond::Sge
+        | Cond::Slt
+        | Cond::Sle => unknown,
+    }
+}
+
+/// Whether a pointer is known not to be null: it never was, and its offset cannot bring it there.
+fn certainly_not_null(value: &Value) -> bool {
+    if value.nullable || value.num.smin() <= -MAX_OFFSET || value.num.smax() >= MAX_OFFSET {
+        return false;
+    }
+    match value.kind {
+        Kind::MapValue(_) | Kind::Map(_) | Kind::Memory { .. } => true,
+        Kind::Uninit
+        | Kind::Scalar
+        | Kind::Context
+        | Kind::Stack { .. }
+        | Kind::Packet
+        | Kind::PacketMeta
+        | Kind::PacketEnd => false,
+    }
+}
+
+/// The condition with its operands exchanged.
+fn flip(cond: Cond) -> Cond {
+    match cond {
+        Cond::Gt => Cond::Lt,
+        Cond::Ge => Cond::Le,
+        Cond::Lt => Cond::Gt,
+        Cond::Le => Cond::Ge,
+        Cond::Sgt => Cond::Slt,
+        Cond::Sge => Cond::Sle,
+        Cond::Slt => Cond::Sgt,
+        Cond::Sle => Cond::Sge,
+        Cond::Eq | Cond::Ne | Cond::Set => cond,
+    }
+}
+
+/// A comparison with the packet's end whose answer an earlier one gave.
+fn packet_way(cond: Cond, left: &Value, right: &Value) -> Option<bool> {
+    let (packet, cond) = match (left.kind, right.kind) {
+        (_, Kind::PacketEnd) => (left, cond),
+        (Kind::PacketEnd, _) => (right, flip(cond)),
+        _ => return None,
+    };
+    match (cond, packet.range) {
+        (Cond::Gt | Cond::Le, BEYOND_PACKET_END) => Some(cond == Cond::Gt),
+        (Cond::Ge | Cond::Lt, BEYOND_PACKET_END | AT_PACKET_END) => Some(cond == Cond::Ge),
+        _ => None,
+    }
+}
+
+/// Sets the numbers that a way narrowed, and those linked to them.
+fn narrow(state: &mut State, dst: Reg, src: Operand, to: Option<(Scalar, Scalar)>, links: &Links) {
+    let Some((left, right)) = to else { return };
+    match src {
+        Operand::Reg(reg) if reg == dst => {
+            let both = left.intersect(right).unwrap_or(left);
+            state.reg_mut(dst).num = both;
+            spread(state, dst, links);
+        }
+        Operand::Reg(reg) => {
+            state.reg_mut(dst).num = left;
+            state.reg_mut(reg).num = right;
+            spread(state, reg, links);
+            spread(state, dst, links);
+        }
+        Operand::Imm(_) => {
+            state.reg_mut(dst).num = left;
+            spread(state, dst, links);
+        }
+    }
+}
+
+/// What a 64-bit comparison tells of pointers.
+fn learn_pointers(
+    taken: &mut State,
+    fallthrough: &mut State,
+    cond: Cond,
+    dst: Reg,
+    src: Operand,
+    left: &Value,
+    right: &Value,
+) {
+    if let Operand::Reg(src) = src
+        && left.is_pointer()
+        && right.is_pointer()
+    {
+        // Where two pointers are equal and one is not null, neither is.
+        let equal = match cond {
+            Cond::Eq => Some(&mut *taken),
+            Cond::Ne => Some(&mut *fallthrough),
+            Cond::Set
+            | Cond::Gt
+            | Cond::Ge
+            | Cond::Lt
+            | Cond::Le
+            | Cond::Sgt
+            | Cond::Sge
+            | Cond::Slt
+            | Cond::Sle => None,
+        };
+        if let Some(equal) = equal {
+            if certainly_not_null(left) && right.nullable {
+                equal.reg_mut(src).nullable = false;
+            }
+            if certainly_not_null(right) && left.nullable {
+                equal.reg_mut(dst).nullable = false;
+            }
+        }
+        learn_packet_range(taken, fallthrough, cond, left, right, dst, src);
+    }
+    if left.nullable && src == Operand::Imm(0) && matches!(cond, Cond::Eq | Cond::Ne) {
+        settle_null(taken, left.id, cond == Cond::Eq);
+        settle_null(fallthrough, left.id, cond == Cond::Ne);
+    }
+}
+
+/// All copies of a pointer turn out null, or not.
+fn settle_null(state: &mut State, id: u32, null: bool) {
+    state.update(
+        |value| value.nullable && value.id == id,
+        |value| {
+            if null {
+                *value = Value { origin: value.origin, ..Value::constant(0) };
+            } else {
+                value.nullable = false;
+                value.id = 0;
+            }
+        },
+    );
+}
+
+/// A comparison with the packet's end (or of metadata with the packet's start) says how many bytes exist.
+fn learn_packet_range(
+    taken: &mut State,
+    fallthrough: &mut State,
+    cond: Cond,
+    left: &Value,
+    right: &Value,
+    dst: Reg,
+    src: Reg,
+) {
+    let starts = |v: &Value| {
+        v.kind == Kind::Packet && v.id == 0 && v.off == 0 && v.range == 0 && v.num.as_constant() == Some(0)
+    };
+    let bounded = |pointer: &Value, end: &Value| match pointer.kind {
+        Kind::Packet => end.kind == Kind::PacketEnd,
+        Kind::PacketMeta => starts(end),
+        _ => false,
+    };
+    let (pointer, reg, cond) = if bounded(left, right) {
+        (left, dst, cond)
+    } else if bounded(right, left) {
+        (right, src, flip(cond))
+    } else {
+        return;
+    };
+    // On the way where the pointer is not beyond the end, what lies before it exists; where it is
+    // strictly before the end, one byte more.
+    let (within, beyond, strict) = match cond {
+        Cond::Gt => (fallthrough, taken, false),
+        Cond::Ge => (fallthrough, taken, true),
+        Cond::Lt => (taken, fallthrough, true),
+        Cond::Le => (taken, fallthrough, false),
+        Cond::Eq | Cond::Ne | Cond::Set | Cond::Sgt | Cond::Sge | Cond::Slt | Cond::Sle => return,
+    };
+    extend_range(within, pointer, strict);
+    if pointer.kind == Kind::Packet {
+        beyond.reg_mut(reg).range = if strict { AT_PACKET_END } else { BEYOND_PACKET_END };
+    }
+}
+
+fn extend_range(state: &mut State, pointer: &Value, strict: bool) {
+    let Ok(off) = u64::try_from(pointer.off) else { return };
+    if off == 0 && strict {
+        // Nothing lies before the start; that one byte exists there, Linux does not take from this.
+        return;
+    }
+    let umax = pointer.num.umax();
+    if umax > MAX_PACKET_OFFSET || umax + off > MAX_PACKET_OFFSET {
+        return;
+    }
+    let range = pointer.off + i32::from(strict);
+    state.update(
+        |value| value.kind == pointer.kind && value.id == pointer.id && !value.nullable,
+        |value| value.range = value.range.max(range),
+    );
+}

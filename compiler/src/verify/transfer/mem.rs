@@ -1,0 +1,168 @@
+//! Loads and stores.
+//!
+//! One match over the kinds of memory serves both: a kind that can be read but not written, or the other
+//! way, says so where it is listed.
+
+use crate::diag::Code;
+use crate::isa::{Operand, Reg, Size};
+use crate::program::MapId;
+use crate::verify::check::{By, Direction, Request};
+use crate::verify::explore::{Check, Explorer};
+use crate::verify::facts::Access;
+use crate::verify::scalar::Scalar;
+use crate::verify::value::{Kind, Value};
+
+/// How an instruction accesses memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer {
+    /// Bytes.
+    pub size: Size,
+    /// Register that holds the address.
+    pub base: Reg,
+    /// Displacement.
+    pub off: i16,
+    /// Whether alignment is demanded of every kind of memory.
+    pub strict: bool,
+}
+
+/// What a store puts into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// A register.
+    Reg(Reg),
+    /// An immediate.
+    Imm(i32),
+    /// Something of which nothing is known.
+    Anything,
+}
+
+impl Transfer {
+    fn request(&self, direction: Direction) -> Request {
+        Request {
+            reg: self.base,
+            off: self.off.into(),
+            size: self.size.bytes(),
+            direction,
+            by: By::Insn,
+            empty: false,
+        }
+    }
+}
+
+impl Explorer<'_> {
+    /// `dst = *(size *)(base + off)`
+    pub(in crate::verify) fn load(
+        &mut self,
+        size: Size,
+        signed: bool,
+        dst: Reg,
+        base: Reg,
+        off: i16,
+    ) -> Check {
+        self.load_through(&Transfer { size, base, off, strict: false }, signed, Some(dst))
+    }
+
+    /// `*(size *)(base + off) = src`
+    pub(in crate::verify) fn store(&mut self, size: Size, base: Reg, off: i16, src: Operand) -> Check {
+        let stored = match src {
+            Operand::Reg(reg) => Stored::Reg(reg),
+            Operand::Imm(imm) => Stored::Imm(imm),
+        };
+        self.store_through(&Transfer { size, base, off, strict: false }, stored)
+    }
+
+    /// A load. Without `dst` it is only judged: the first half of an atomic operation.
+    pub(super) fn load_through(&mut self, how: &Transfer, signed: bool, dst: Option<Reg>) -> Check {
+        let request = how.request(Direction::Read);
+        let value = *self.state.reg(how.base);
+        self.check_alignment(&request, how.strict)?;
+        let unknown = sized(Scalar::UNKNOWN, how.size, signed);
+        if value.nullable {
+            return Err(self.refuse_access(how.base));
+        }
+        let (access, result) = match value.kind {
+            Kind::MapValue(map) => {
+                let access = self.check_map_value(&request, map)?;
+                (access, self.known_bytes(map, access, how.size, signed).unwrap_or(unknown))
+            }
+            Kind::Memory { size, owner } => (self.check_memory(&request, size, owner)?, unknown),
+            Kind::Packet | Kind::PacketMeta => (self.check_packet(&request)?, unknown),
+            Kind::Context => {
+                let field = self.check_context(&request)?;
+                let off = u32::try_from(how.off).unwrap_or(0);
+                let kind = self.field_value(field, &request, signed)?;
+                let result = kind.map_or(unknown, Value::pointer);
+                (Access::Context { off }, result)
+            }
+            Kind::Stack { frame } => {
+                let extent = self.check_stack(&request, frame)?;
+                let access = self.stack_access(&extent);
+                self.record(access)?;
+                return self.load_stack(&extent, how, signed, dst);
+            }
+            Kind::Uninit | Kind::Scalar | Kind::PacketEnd => return Err(self.refuse_access(how.base)),
+            Kind::Map(_) => return Err(self.unsupported("reading fields of struct bpf_map")),
+        };
+        self.record(access)?;
+        if let Some(dst) = dst {
+            self.set(dst, result);
+        }
+        Ok(())
+    }
+
+    /// A store.
+    pub(super) fn store_through(&mut self, how: &Transfer, stored: Stored) -> Check {
+        let request = how.request(Direction::Write);
+        let value = *self.state.reg(how.base);
+        self.check_alignment(&request, how.strict)?;
+        if value.nullable {
+            return Err(self.refuse_access(how.base));
+        }
+        let access = match value.kind {
+            Kind::MapValue(map) => self.check_map_value(&request, map)?,
+            Kind::Memory { size, owner } => self.check_memory(&request, size, owner)?,
+            Kind::Packet | Kind::PacketMeta => {
+                if !self.may_write_packet() {
+                    return Err(self.refuse_reg(Code::ReadOnlyPacket, how.base, "cannot write into packet"));
+                }
+                self.check_packet(&request)?
+            }
+            Kind::Context => {
+                self.check_context(&request)?;
+                Access::Context { off: u32::try_from(how.off).unwrap_or(0) }
+            }
+            Kind::Stack { frame } => {
+                let extent = self.check_stack(&request, frame)?;
+                let access = self.stack_access(&extent);
+                self.record(access)?;
+                return self.store_stack(&extent, how.size.bytes(), stored);
+            }
+            Kind::Map(_) => {
+                return Err(self.refuse_reg(
+                    Code::InvalidMemAccess,
+                    how.base,
+                    "only read from bpf_map is supported",
+                ));
+            }
+            Kind::Uninit | Kind::Scalar | Kind::PacketEnd => return Err(self.refuse_access(how.base)),
+        };
+        self.record(access)
+    }
+
+    /// What a load from frozen global data yields.
+    fn known_bytes(&self, map: MapId, access: Access, size: Size, signed: bool) -> Option<Value> {
+        let def = &self.program.maps[map.index()];
+        let global = def.global.as_ref().filter(|g| g.readonly)?;
+        let Access::MapValue { off: Some(off), .. } = access else { return None };
+        let start = usize::try_from(off).ok()?;
+        let bytes = global.initial.get(start..)?.get(..size.bytes() as usize)?;
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        Some(sized(Scalar::constant(u64::from_le_bytes(word)), size, signed))
+    }
+}
+
+/// What a load of a size makes of a number.
+pub(super) fn sized(num: Scalar, size: Size, signed: bool) -> Value {
+    Value::scalar(if signed { num.sext(size) } else { num.zext(size) })
+}

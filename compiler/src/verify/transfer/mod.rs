@@ -1,0 +1,15 @@
+//! What each instruction does to a state: one file a class of instructions.
+//!
+//! Each function first judges (may this be done with these values?) and then changes the state. None of
+//! them knows of other paths.
+
+pub(super) use alu::MAX_OFFSET;
+
+mod alu;
+mod atomic;
+mod branch;
+mod call;
+mod helper;
+mod links;
+mod mem;
+mod stack_access;
