@@ -5,12 +5,12 @@
 use brolga_abi::ProgramKind;
 
 use crate::diag::Code;
-use crate::isa::{AluOp, Endian, Imm64, Operand, Reg, Size, Width};
+use crate::isa::{AluOp, Endian, Endianness, Imm64, Operand, Reg, Size, Width};
 use crate::program::MapId;
 use crate::verify::ShiftRule;
 use crate::verify::explore::{Check, Explorer};
 use crate::verify::refusal::name;
-use crate::verify::scalar::{ByteOrder, Scalar};
+use crate::verify::scalar::Scalar;
 use crate::verify::value::{Kind, Value};
 
 /// Offsets of pointers stay below this in both directions (`BPF_MAX_VAR_OFF`).
@@ -164,7 +164,7 @@ impl Explorer<'_> {
         }
         let value = *self.state.reg(dst);
         let num = if value.is_scalar() { value.num } else { Scalar::UNKNOWN };
-        self.set(dst, Value::scalar(num.endian(kind, size, ByteOrder::Little)));
+        self.set(dst, Value::scalar(num.endian(kind, size, Endianness::Little)));
         Ok(())
     }
 
