@@ -21,6 +21,10 @@ fn map(cpus: u32, spec: MapSpec) -> MapHandle {
     instance(&runtime(cpus), vec![spec]).maps().next().expect("one map")
 }
 
+fn size(number: u64) -> usize {
+    usize::try_from(number).expect("a small number")
+}
+
 fn refused(spec: MapSpec) -> CreateError {
     match Instance::new(&runtime(1), &module(vec![spec], Vec::new())) {
         Err(InstanceError::Map { error, .. }) => error,
@@ -90,10 +94,10 @@ fn compiled_code_finds_elements_where_lookups_find_them() {
     for handle in instance.maps() {
         let map = handle.map();
         for (slot, index) in [(0, 0), (0, 4), (1, 0), (1, 3)] {
-            let stride = brolga_abi::maps::array_stride(12) as usize;
+            let stride = size(brolga_abi::maps::array_stride(12));
             let slots = match handle.kind() {
-                MapKind::PerCpuArray => slot * brolga_abi::maps::percpu_stride(12, 5) as usize,
-                _ => 0,
+                MapKind::PerCpuArray => slot * size(brolga_abi::maps::percpu_stride(12, 5)),
+                MapKind::Array | MapKind::Hash | MapKind::PerCpuHash | MapKind::ProgArray => 0,
             };
             let computed = map.data().addr() + slots + index as usize * stride;
             let key = u32::to_ne_bytes(index);
@@ -298,17 +302,12 @@ fn readers_never_find_another_keys_value_for_long() {
                 let map = handle.map();
                 for round in 1..20_000_u64 {
                     let key = (round * 7 + slot) % 8;
-                    map.update(
-                        Lent::host(&key.to_ne_bytes()),
-                        Lent::host(&value(key, round)),
-                        0,
-                        slot as usize,
-                    )
-                    .expect("a key that exists is replaced");
+                    map.update(Lent::host(&key.to_ne_bytes()), Lent::host(&value(key, round)), 0, size(slot))
+                        .expect("a key that exists is replaced");
                     let key = 8 + (round * 13 + slot * 31) % 100;
                     let key_bytes = key.to_ne_bytes();
                     let _full =
-                        map.update(Lent::host(&key_bytes), Lent::host(&value(key, round)), 0, slot as usize);
+                        map.update(Lent::host(&key_bytes), Lent::host(&value(key, round)), 0, size(slot));
                     let gone = 8 + (round * 29 + slot * 3) % 100;
                     let _missing = map.delete(Lent::host(&gone.to_ne_bytes()));
                 }
