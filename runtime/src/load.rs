@@ -244,3 +244,130 @@ unsafe fn bytes<'a>(at: *const u8, len: u32) -> Result<&'a [u8], LoadError> {
     // SAFETY: the caller's promise.
     Ok(unsafe { slice::from_raw_parts(at, len as usize) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_void;
+    use std::ptr;
+
+    use brolga_abi::env::Env;
+
+    use super::*;
+    use crate::{Instance, Runtime, XdpVerdict};
+
+    unsafe extern "C" fn entry(_context: *mut c_void, _env: *mut Env) -> u64 {
+        1
+    }
+
+    /// A module as an object exports it; never freed.
+    fn descriptor(
+        change: impl FnOnce(&mut Descriptor, &mut MapDescriptor, &mut ProgramDescriptor),
+    ) -> &'static Descriptor {
+        let mut program = ProgramDescriptor {
+            name: c"drop".as_ptr(),
+            section: c"xdp".as_ptr(),
+            kind: ProgramKind::Xdp as u32,
+            raw_memory_len: 0,
+            entry,
+            body: entry as *const c_void,
+            bytecode_hash: 0,
+        };
+        let variables: &'static [_] =
+            Box::leak(Box::new([VariableDescriptor { name: c"limit".as_ptr(), offset: 4, size: 4 }]));
+        let mut map = MapDescriptor {
+            name: c".data".as_ptr(),
+            kind: 2,
+            key_size: 4,
+            value_size: 8,
+            max_entries: 1,
+            flags: 0,
+            initial_len: 8,
+            initial: [1_u8, 0, 0, 0, 2, 0, 0, 0].leak_bytes(),
+            folded: 0,
+            owner_kind: NO_OWNER,
+            initial_programs: ptr::null(),
+            initial_programs_len: 0,
+            variables: variables.as_ptr(),
+            variables_len: 1,
+        };
+        let mut descriptor = Descriptor {
+            magic: MAGIC,
+            abi_hash: abi_hash(),
+            size: u32::try_from(size_of::<Descriptor>()).expect("small"),
+            map_count: 1,
+            program_count: 1,
+            reserved: 0,
+            maps: ptr::null(),
+            programs: ptr::null(),
+            name: c"test".as_ptr(),
+            verifier: c"1".as_ptr(),
+            license: c"GPL".as_ptr(),
+        };
+        change(&mut descriptor, &mut map, &mut program);
+        descriptor.maps = Box::leak(Box::new([map])).as_ptr();
+        descriptor.programs = Box::leak(Box::new([program])).as_ptr();
+        Box::leak(Box::new(descriptor))
+    }
+
+    trait LeakBytes {
+        fn leak_bytes(self) -> *const u8;
+    }
+
+    impl LeakBytes for [u8; 8] {
+        fn leak_bytes(self) -> *const u8 {
+            Box::leak(Box::new(self)).as_ptr()
+        }
+    }
+
+    fn load(
+        change: impl FnOnce(&mut Descriptor, &mut MapDescriptor, &mut ProgramDescriptor),
+    ) -> Result<Module, LoadError> {
+        // SAFETY: well-formed up to what `change` did, which is detectable; the code is a function's.
+        unsafe { Module::from_descriptor(descriptor(change)) }
+    }
+
+    #[test]
+    fn a_module_of_a_descriptor_runs() {
+        let module = load(|_, _, _| {}).expect("well-formed");
+        assert_eq!((module.name(), module.license()), ("test", "GPL"));
+        let runtime = Runtime::default();
+        let instance = Instance::new(&runtime, &module).expect("fits");
+        assert_eq!(
+            instance.global("limit").expect("there").get::<u32>(),
+            Ok(u32::from_ne_bytes([2, 0, 0, 0]))
+        );
+        let mut worker = runtime.worker().expect("free");
+        let verdict =
+            instance.program("drop").expect("there").run_xdp(&mut worker, &mut crate::Packet::default());
+        assert_eq!(verdict, Ok(XdpVerdict::Drop));
+    }
+
+    #[test]
+    fn descriptors_of_another_make_are_refused() {
+        assert_eq!(load(|d, _, _| d.magic = 7).err(), Some(LoadError::NotADescriptor));
+        let expected = abi_hash();
+        let mismatch = LoadError::AbiMismatch { expected, found: expected ^ 1 };
+        assert_eq!(load(|d, _, _| d.abi_hash ^= 1).err(), Some(mismatch));
+        let malformed = |change: fn(&mut Descriptor, &mut MapDescriptor, &mut ProgramDescriptor)| {
+            assert!(matches!(load(change), Err(LoadError::Malformed { .. })));
+        };
+        malformed(|d, _, _| d.size = 8);
+        malformed(|d, _, _| d.name = ptr::null());
+        malformed(|d, _, _| d.map_count = u32::MAX);
+        malformed(|_, m, _| m.initial_len = 9);
+        malformed(|_, m, _| m.initial = ptr::null());
+        malformed(|_, m, _| m.value_size = 7);
+        malformed(|_, m, _| m.owner_kind = 99);
+        malformed(|_, m, _| m.name = c"\xff".as_ptr());
+        malformed(|_, _, p| p.kind = 99);
+        malformed(|_, _, p| p.body = ptr::null());
+    }
+
+    #[test]
+    fn files_that_cannot_be_opened_say_why() {
+        // SAFETY: there is no such file.
+        let error = unsafe { Module::open(Path::new("no/such/file.so"), "x") }.err();
+        let text = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(text.contains("no/such/file.so"), "{text}");
+    }
+}

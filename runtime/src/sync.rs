@@ -14,9 +14,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 /// Alignment of a [`Region`]: two cache lines, which some machines fetch together.
@@ -237,32 +235,55 @@ pub(crate) unsafe fn copy_shared(address: usize, len: usize) -> Vec<u8> {
     unsafe { Lent::program(std::ptr::with_exposed_provenance(address), len) }.to_vec()
 }
 
-/// A lock that spins a little and then yields: for sections of a few dozen instructions.
+/// A lock for sections of a few dozen instructions, whose word counts them: a reader that sees
+/// the same even count before and after knows that nothing changed in between.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub(crate) struct SpinLock(AtomicBool);
+pub(crate) struct SeqLock(AtomicU64);
 
-impl SpinLock {
+impl SeqLock {
     /// Takes the lock; it is given back when the guard is dropped.
     #[inline]
-    pub(crate) fn lock(&self) -> SpinGuard<'_> {
+    pub(crate) fn lock(&self) -> SeqGuard<'_> {
         let mut tries = 0_u32;
-        while self.0.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        loop {
+            let count = self.0.load(Ordering::Relaxed);
+            let free = count.is_multiple_of(2);
+            if free
+                && self
+                    .0
+                    .compare_exchange_weak(count, count + 1, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return SeqGuard(self);
+            }
             tries += 1;
             if tries < 100 { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
-        SpinGuard(self)
+    }
+
+    /// Begins to read without the lock. `None` while somebody has it.
+    #[inline]
+    pub(crate) fn begin(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Acquire)).filter(|count| count.is_multiple_of(2))
+    }
+
+    /// Whether nobody took the lock since [`SeqLock::begin`].
+    #[inline]
+    pub(crate) fn unchanged(&self, since: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.0.load(Ordering::Relaxed) == since
     }
 }
 
-/// A held [`SpinLock`].
+/// A held [`SeqLock`].
 #[derive(Debug)]
-pub(crate) struct SpinGuard<'a>(&'a SpinLock);
+pub(crate) struct SeqGuard<'a>(&'a SeqLock);
 
-impl Drop for SpinGuard<'_> {
+impl Drop for SeqGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
+        self.0.0.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -202,6 +202,24 @@ impl MapHandle {
         self.map().kind()
     }
 
+    /// Bytes of a key.
+    #[must_use]
+    pub fn key_size(&self) -> usize {
+        self.map().key_size()
+    }
+
+    /// Bytes of a value.
+    #[must_use]
+    pub fn value_size(&self) -> usize {
+        self.map().value_size()
+    }
+
+    /// CPU slots of the runtime: how many values an element of a per-CPU map has.
+    #[must_use]
+    pub fn cpus(&self) -> u32 {
+        self.instance.cpus()
+    }
+
     /// How many elements the map has; arrays have all from the start.
     #[must_use]
     pub fn len(&self) -> u32 {

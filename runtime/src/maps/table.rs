@@ -1,21 +1,22 @@
 //! The hash table under `hash` and `percpu_hash`: keys to elements at fixed addresses.
 //!
 //! Layout: buckets are chains of elements. A link is one word: the next element's index plus one in
-//! the low half, and the high half of the *next* element's hash in the high half, so that a lookup visits only
-//! elements that very likely match. The last link of a chain holds no index and the bucket's number instead.
+//! the low half, and the high half of the *next* element's hash in the high half, so that a lookup
+//! visits only elements that very likely match. 0 ends a chain.
 //!
-//! Concurrency, as Linux's preallocated hash maps: writers lock a stripe of buckets; readers lock
-//! nothing. An element that was removed keeps its link and content until it is used again, which
-//! may be at once. A reader that stands on it then ends in a chain whose last link names another
-//! bucket, and begins again. A replaced element's successor takes its place in the chain in one
-//! store, so no lookup misses a key that is being replaced. What a reader can get wrong: a value whose element is used for another key
-//! while it is read. Programs on Linux live with the same.
+//! Concurrency: writers lock a stripe of buckets; readers lock nothing. An element that was removed
+//! keeps its link and content until it is used again, which may be at once, so a reader that stands
+//! on it may be led into another chain, or past what it looks for. What it finds is right all the
+//! same, since it compares the key; what it does not find in a chain with elements, it looks for
+//! again while it watches the stripe's count of changes. So no lookup misses a key that is there all
+//! the time, even while it is being replaced. What a reader can get wrong, as on Linux: a value
+//! whose element is used for another key while the value is read.
 //!
 //! Memory of elements that were never used is never touched, so maps without preallocation
 //! (`BPF_F_NO_PREALLOC`) need no other layout.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use super::Errno;
 use super::array::allocate;
@@ -23,7 +24,7 @@ use super::create::CreateError;
 use crate::module::MapSpec;
 use crate::random::mix;
 use crate::runtime::{MapMemory, Shared};
-use crate::sync::{Lent, Region, SpinGuard, SpinLock};
+use crate::sync::{Lent, Region, SeqGuard, SeqLock};
 
 /// Offset of an element's link to the next one.
 const LINK: usize = 0;
@@ -31,7 +32,7 @@ const LINK: usize = 0;
 const NEXT_FREE: usize = 8;
 /// Offset of an element's key.
 const KEY: usize = 16;
-/// Lookups that begin again this often take the lock.
+/// Lookups that were disturbed this often take the lock.
 const TRIES: u32 = 32;
 
 /// Index of an element.
@@ -55,7 +56,7 @@ pub(super) struct Table {
     value: usize,
     mask: u64,
     seed: [u64; 2],
-    locks: Box<[SpinLock]>,
+    locks: Box<[SeqLock]>,
     lock_mask: u64,
     pool: Pool,
     max_entries: u32,
@@ -74,7 +75,7 @@ struct Pool {
 
 /// Where a key is, or would be, in a locked bucket.
 pub(super) struct Place<'t> {
-    _lock: SpinGuard<'t>,
+    _lock: SeqGuard<'t>,
     hash: u64,
     /// The link that leads to the element, where there is one.
     link: &'t AtomicU64,
@@ -106,7 +107,7 @@ impl Table {
             value,
             mask: buckets - 1,
             seed: [shared.seed(), shared.seed() | 1],
-            locks: (0..locks).map(|_| SpinLock::default()).collect(),
+            locks: (0..locks).map(|_| SeqLock::default()).collect(),
             lock_mask: locks - 1,
             pool: Pool { free: AtomicU64::new(0), fresh: AtomicU32::new(0), count: AtomicU32::new(0) },
             max_entries: spec.max_entries,
@@ -191,17 +192,34 @@ impl Table {
     #[inline]
     pub(super) fn find(&self, key: Key<'_>) -> Option<Element> {
         let hash = self.hash(key);
-        let bucket = hash & self.mask;
-        for _ in 0..TRIES {
-            let mut link = self.head(bucket).load(Ordering::Acquire);
-            while let Some(element) = Link(link).next() {
-                if Link(link).tag() == tag(hash) && self.holds(element, key) {
-                    return Some(element);
-                }
-                link = self.link(element).load(Ordering::Acquire);
+        let first = self.head(hash & self.mask).load(Ordering::Acquire);
+        if first == 0 {
+            return None;
+        }
+        self.walk(first, hash, key).or_else(|| self.find_again(hash, key))
+    }
+
+    /// Looks for a key from a link on.
+    #[inline]
+    fn walk(&self, mut link: u64, hash: u64, key: Key<'_>) -> Option<Element> {
+        while let Some(element) = Link(link).next() {
+            if Link(link).tag() == tag(hash) && self.holds(element, key) {
+                return Some(element);
             }
-            if Link(link).ends(bucket) {
-                return None;
+            link = self.link(element).load(Ordering::Acquire);
+        }
+        None
+    }
+
+    /// Finds a key, or makes sure that it is not there.
+    fn find_again(&self, hash: u64, key: Key<'_>) -> Option<Element> {
+        let bucket = hash & self.mask;
+        let lock = self.stripe(bucket);
+        for _ in 0..TRIES {
+            let Some(count) = lock.begin() else { continue };
+            let found = self.walk(self.head(bucket).load(Ordering::Acquire), hash, key);
+            if found.is_some() || lock.unchanged(count) {
+                return found;
             }
         }
         self.place_hashed(hash, key).element
@@ -214,7 +232,7 @@ impl Table {
 
     fn place_hashed(&self, hash: u64, key: Key<'_>) -> Place<'_> {
         let bucket = hash & self.mask;
-        let lock = self.lock(bucket);
+        let lock = self.stripe(bucket).lock();
         let mut link = self.head(bucket);
         loop {
             let value = link.load(Ordering::Relaxed);
@@ -228,9 +246,9 @@ impl Table {
         }
     }
 
-    fn lock(&self, bucket: u64) -> SpinGuard<'_> {
+    fn stripe(&self, bucket: u64) -> &SeqLock {
         let stripe = usize::try_from(bucket & self.lock_mask).expect("fewer than 1025 locks");
-        self.locks[stripe].lock()
+        &self.locks[stripe]
     }
 
     /// Takes an element for a new key, or says that the table is full. It is in no chain yet.
@@ -291,6 +309,8 @@ impl Table {
     /// Writes a key into an element that is in no chain. Fails where the key's lender changed it
     /// since it was hashed: the element would be in the wrong bucket.
     pub(super) fn write_key(&self, element: Element, key: Key<'_>, place: &Place<'_>) -> Result<(), Errno> {
+        // Whoever sees the new key also sees that the element was taken out of its old chain.
+        fence(Ordering::Release);
         match key {
             Key::One(first) => self.key_word(element, 0).store(first, Ordering::Relaxed),
             Key::Two(first, second) => {
@@ -312,18 +332,15 @@ impl Table {
 
     /// Makes an element, written in full, the first of the place's bucket.
     pub(super) fn insert(&self, place: Place<'_>, element: Element) {
-        let bucket = place.hash & self.mask;
-        let head = self.head(bucket);
-        let first = head.load(Ordering::Relaxed);
-        let next = if first == 0 { Link::end(bucket).0 } else { first };
-        self.link(element).store(next, Ordering::Relaxed);
+        let head = self.head(place.hash & self.mask);
+        self.link(element).store(head.load(Ordering::Relaxed), Ordering::Release);
         head.store(Link::to(element, place.hash).0, Ordering::Release);
     }
 
     /// Puts an element, written in full, where the place's element is.
     pub(super) fn replace(&self, place: Place<'_>, old: Element, new: Element) {
         let next = self.link(old).load(Ordering::Relaxed);
-        self.link(new).store(next, Ordering::Relaxed);
+        self.link(new).store(next, Ordering::Release);
         place.link.store(Link::to(new, place.hash).0, Ordering::Release);
     }
 
@@ -339,7 +356,7 @@ impl Table {
 
     /// Reads all elements of a bucket while it is locked.
     pub(super) fn read_bucket<T>(&self, bucket: u64, mut read: impl FnMut(Vec<u8>, Element) -> T) -> Vec<T> {
-        let _lock = self.lock(bucket);
+        let _lock = self.stripe(bucket).lock();
         let mut found = Vec::new();
         let mut link = self.head(bucket).load(Ordering::Acquire);
         while let Some(element) = Link(link).next() {
@@ -374,11 +391,6 @@ impl Link {
         Self((hash & !LOW) | (u64::from(element.0) + 1))
     }
 
-    /// The end of a bucket's chain. Never 0, which is the head of a bucket that was never used.
-    fn end(bucket: u64) -> Self {
-        Self((bucket + 1) << 32)
-    }
-
     #[inline]
     fn next(self) -> Option<Element> {
         #[expect(clippy::cast_possible_truncation, reason = "the low half is the index")]
@@ -388,11 +400,5 @@ impl Link {
     #[inline]
     fn tag(self) -> u64 {
         self.0 >> 32
-    }
-
-    /// Whether this last link is the bucket's: 0 is only ever read from a head.
-    #[inline]
-    fn ends(self, bucket: u64) -> bool {
-        self.0 == 0 || self.0 == Self::end(bucket).0
     }
 }
