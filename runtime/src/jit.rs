@@ -2,6 +2,34 @@
 //!
 //! Reads, verifies and compiles; a program that was refused is never in the module. What each stage
 //! found is handed on as it is: diagnostics are data, beside the program that they are about.
+//!
+//! ```
+//! use brolga_runtime::{Instance, Packet, Runtime, XdpVerdict, jit};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let object = include_bytes!("../../examples/firewall.bpf.o");
+//! let module = jit::load(object, &jit::Options::default())?.module;
+//!
+//! let runtime = Runtime::default();
+//! let firewall = Instance::new(&runtime, &module)?;
+//! let program = firewall.program("firewall")?;
+//! let blocked = firewall.map("blocked_v4")?;
+//! let mut worker = runtime.worker()?;
+//!
+//! // An IPv4 packet of 198.51.100.66.
+//! let mut frame = [0; 60];
+//! frame[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
+//! frame[16..18].copy_from_slice(&46_u16.to_be_bytes());
+//! frame[26..30].copy_from_slice(&[198, 51, 100, 66]);
+//! let mut packet = Packet::new(&frame);
+//! assert_eq!(program.run_xdp(&mut worker, &mut packet)?, XdpVerdict::Pass);
+//!
+//! blocked.update(&[198, 51, 100, 66], &[0; 16], Default::default())?;
+//! assert_eq!(program.run_xdp(&mut worker, &mut packet)?, XdpVerdict::Drop);
+//! let counter = blocked.lookup(&[198, 51, 100, 66])?.expect("the address is blocked");
+//! assert_eq!(counter[..8], 1_u64.to_ne_bytes());
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::sync::Arc;
