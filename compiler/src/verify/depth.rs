@@ -7,6 +7,7 @@
 use super::facts::Collector;
 use super::structure::{Layout, subprog_ids};
 use crate::diag::{Code, Diagnostic};
+use crate::isa::InsnIdx;
 use crate::program::{Program, SubprogId};
 
 /// Bytes of all frames of a chain of calls.
@@ -23,11 +24,13 @@ pub(super) fn check(
     let count = program.subprogs.len();
     let mut before = vec![0u32; count];
     let mut frames = vec![1u32; count];
+    // The call that leads into each function most deeply.
+    let mut entered: Vec<InsnIdx> = program.subprogs.iter().map(|s| s.start).collect();
     let mut deepest = 0;
     for id in &layout.order {
         let own = facts.stack_depth_of(*id).next_multiple_of(16);
         let depth = before[id.index()] + own;
-        let start = program.subprogs[id.index()].start;
+        let at = entered[id.index()];
         if *id != SubprogId::MAIN
             && layout.tail_calls[id.index()]
             && before[id.index()] >= MAX_BEFORE_TAIL_CALL
@@ -36,14 +39,14 @@ pub(super) fn check(
             let message = format!(
                 "tail_calls are not allowed when call stack of previous frames is {bytes} bytes. Too large"
             );
-            return Err(Box::new(Diagnostic::at(Code::StackTooDeep, start, message)));
+            return Err(Box::new(Diagnostic::at(Code::StackTooDeep, at, message)));
         }
         if depth > MAX_STACK {
             let calls = frames[id.index()];
             let message = format!("combined stack size of {calls} calls is {depth}. Too large");
             let name = &program.subprogs[id.index()].name;
             return Err(Box::new(
-                Diagnostic::at(Code::StackTooDeep, start, message)
+                Diagnostic::at(Code::StackTooDeep, at, message)
                     .note(None, format!("`{name}` itself uses {own} bytes"))
                     .help("move large variables to a per-CPU array map"),
             ));
@@ -54,6 +57,7 @@ pub(super) fn check(
             if before[callee] < depth {
                 before[callee] = depth;
                 frames[callee] = frames[id.index()] + 1;
+                entered[callee] = call.at;
             }
         }
     }

@@ -7,6 +7,9 @@
 pub enum Arg {
     /// Any initialised value, pointers included (`ARG_ANYTHING`).
     Anything,
+    /// Not looked at, so that it may hold nothing: the rest of a helper that takes as many arguments as
+    /// its text asks for (`ARG_DONTCARE`).
+    Unchecked,
     /// The program's context, unmodified (`ARG_PTR_TO_CTX`).
     Context,
     /// A map itself (`ARG_CONST_MAP_PTR`).

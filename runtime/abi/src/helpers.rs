@@ -94,7 +94,7 @@ pub const HELPERS: &[HelperInfo] = &[
         TracePrintk,
         6,
         "trace_printk",
-        [ReadMem, Size, Anything, Anything, Anything],
+        [ReadMem, Size, Unchecked, Unchecked, Unchecked],
         Integer,
         gpl_only = true
     ),

@@ -276,7 +276,7 @@ fn call_uses(program: &Program, target: CallTarget, regs: &Regs) -> u64 {
                     _ => None,
                 }
             }
-            Arg::Anything | Arg::Context | Arg::Map | Arg::Size | Arg::SizeOrZero => None,
+            Arg::Anything | Arg::Unchecked | Arg::Context | Arg::Map | Arg::Size | Arg::SizeOrZero => None,
         };
         uses |= mask(slot_range(off, size.unwrap_or(off.min(0).unsigned_abs())));
     }

@@ -9,18 +9,10 @@ use crate::verify::equal::IdMap;
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::obligations::RegSet;
 use crate::verify::precision::Links;
-use crate::verify::scalar::{Scalar, refine};
+use crate::verify::scalar::{Branches, Scalar, refine};
 use crate::verify::state::State;
 use crate::verify::transfer::MAX_OFFSET;
 use crate::verify::value::{AT_PACKET_END, BEYOND_PACKET_END, Kind, Value};
-
-/// What is known of a branch before it is taken.
-enum Ways {
-    /// Always taken, or never.
-    One(bool),
-    /// Both; numbers are narrowed to these on either way.
-    Both { taken: Option<(Scalar, Scalar)>, fallthrough: Option<(Scalar, Scalar)> },
-}
 
 /// Packet offsets stay below this (`MAX_PACKET_OFF`).
 const MAX_PACKET_OFFSET: u64 = 0xffff;
@@ -42,28 +34,25 @@ impl Explorer<'_> {
             Operand::Imm(imm) => Value::constant(i64::from(imm).cast_unsigned()),
         };
         self.note_pointers(dst, src);
-        match ways(cond, width, &left, &right) {
-            Ways::One(taken) => {
-                if left.is_scalar() {
-                    self.mark_precise(dst);
-                }
-                if let Operand::Reg(reg) = src
-                    && right.is_scalar()
-                {
-                    self.mark_precise(reg);
-                }
-                if taken {
-                    self.facts.taken(self.at);
-                    Ok(Next::Goto(self.target(off.into())))
-                } else {
-                    self.facts.fallthrough(self.at);
-                    Ok(Next::Fall)
-                }
-            }
-            Ways::Both { taken, fallthrough } => {
-                self.fork(cond, width, dst, src, off, taken, fallthrough)?;
-                Ok(Next::Fall)
-            }
+        let (only, narrowed) = ways(cond, width, &left, &right);
+        let Some(taken) = only else {
+            self.fork(cond, width, dst, src, off, &narrowed)?;
+            return Ok(Next::Fall);
+        };
+        if left.is_scalar() {
+            self.mark_precise(dst);
+        }
+        if let Operand::Reg(reg) = src
+            && right.is_scalar()
+        {
+            self.mark_precise(reg);
+        }
+        if taken {
+            self.facts.taken(self.at);
+            Ok(Next::Goto(self.target(off.into())))
+        } else {
+            self.facts.fallthrough(self.at);
+            Ok(Next::Fall)
         }
     }
 
@@ -80,7 +69,6 @@ impl Explorer<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a branch and what is known on both of its ways")]
     fn fork(
         &mut self,
         cond: Cond,
@@ -88,8 +76,7 @@ impl Explorer<'_> {
         dst: Reg,
         src: Operand,
         off: i16,
-        taken: Option<(Scalar, Scalar)>,
-        fallthrough: Option<(Scalar, Scalar)>,
+        narrowed: &Branches,
     ) -> Check {
         let mut links = Links::default();
         for reg in [src, Operand::Reg(dst)] {
@@ -109,8 +96,8 @@ impl Explorer<'_> {
         }
         let (left, right) = (*self.state.reg(dst), self.operand(src));
         let mut other = self.state.clone();
-        narrow(&mut other, dst, src, taken, &links);
-        narrow(&mut self.state, dst, src, fallthrough, &links);
+        narrow(&mut other, dst, src, narrowed.taken, &links);
+        narrow(&mut self.state, dst, src, narrowed.fallthrough, &links);
         if width == Width::W64 {
             learn_pointers(&mut other, &mut self.state, cond, dst, src, &left, &right);
         }
@@ -177,30 +164,34 @@ impl Explorer<'_> {
     }
 }
 
-/// Which ways a branch can go.
-fn ways(cond: Cond, width: Width, left: &Value, right: &Value) -> Ways {
-    let unknown = Ways::Both { taken: None, fallthrough: None };
+/// The only way that a branch can go, if there is one, and what numbers are narrowed to on each way.
+fn ways(cond: Cond, width: Width, left: &Value, right: &Value) -> (Option<bool>, Branches) {
     if left.is_scalar() && right.is_scalar() {
-        let branches = refine(cond, width, left.num, right.num);
-        return match (branches.taken, branches.fallthrough) {
-            (Some(_), None) => Ways::One(true),
-            (None, Some(_)) => Ways::One(false),
-            (taken, fallthrough) => Ways::Both { taken, fallthrough },
+        let narrowed = refine(cond, width, left.num, right.num);
+        let only = match (narrowed.taken, narrowed.fallthrough) {
+            (Some(_), None) => Some(true),
+            (None, Some(_)) => Some(false),
+            // Neither is possible only where the state itself is not.
+            (Some(_), Some(_)) | (None, None) => None,
         };
+        return (only, narrowed);
     }
-    if width == Width::W32 {
-        return unknown;
-    }
+    let only = if width == Width::W64 { pointer_way(cond, left, right) } else { None };
+    (only, Branches { taken: None, fallthrough: None })
+}
+
+/// The only way of a 64-bit comparison in which a pointer takes part, if there is one.
+fn pointer_way(cond: Cond, left: &Value, right: &Value) -> Option<bool> {
     if left.is_any_packet() && right.is_any_packet() {
-        return packet_way(cond, left, right).map_or(unknown, Ways::One);
+        return packet_way(cond, left, right);
     }
     let (pointer, number) = if left.is_scalar() { (right, left) } else { (left, right) };
     if !number.is_null() || !certainly_not_null(pointer) {
-        return unknown;
+        return None;
     }
     match cond {
-        Cond::Eq => Ways::One(false),
-        Cond::Ne => Ways::One(true),
+        Cond::Eq => Some(false),
+        Cond::Ne => Some(true),
         Cond::Set
         | Cond::Gt
         | Cond::Ge
@@ -209,7 +200,7 @@ fn ways(cond: Cond, width: Width, left: &Value, right: &Value) -> Ways {
         | Cond::Sgt
         | Cond::Sge
         | Cond::Slt
-        | Cond::Sle => unknown,
+        | Cond::Sle => None,
     }
 }
 

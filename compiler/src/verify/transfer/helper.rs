@@ -50,7 +50,9 @@ impl Explorer<'_> {
         }
         let mut call = Call::default();
         for (index, reg) in RegSet::args(info.args.len()).iter().enumerate() {
-            self.check_initialised(RegSet::of(reg))?;
+            if info.args[index] != Arg::Unchecked {
+                self.check_initialised(RegSet::of(reg))?;
+            }
             self.argument(info, index, reg, &mut call)?;
         }
         self.check_map_helper(id, &call)?;
@@ -92,7 +94,7 @@ impl Explorer<'_> {
     fn argument(&mut self, info: &HelperInfo, index: usize, reg: Reg, call: &mut Call) -> Check {
         let value = *self.state.reg(reg);
         let arg = info.args[index];
-        if arg == Arg::Anything {
+        if matches!(arg, Arg::Anything | Arg::Unchecked) {
             return Ok(());
         }
         if value.is_packet() && !info.packet_args && arg != Arg::Context {
@@ -103,7 +105,7 @@ impl Explorer<'_> {
             ));
         }
         match arg {
-            Arg::Anything => Ok(()),
+            Arg::Anything | Arg::Unchecked => Ok(()),
             Arg::Context => {
                 self.expect(reg, value.kind == Kind::Context, "ctx")?;
                 self.check_unmodified(reg, &value)
@@ -224,7 +226,7 @@ impl Explorer<'_> {
         }
         if umax >= MAX_OFFSET.unsigned_abs() {
             let what = "unbounded memory access, use 'var &= const' or 'if (var < const)'";
-            return refuse(format!("{} {what}", name(reg)));
+            return Err(self.refuse_reg(Code::UnboundedAccess, reg, format!("{} {what}", name(reg))));
         }
         let size = u32::try_from(umax).expect("below 2^29");
         let direction = match index.checked_sub(1).map(|i| info.args[i]) {
@@ -321,15 +323,12 @@ impl Explorer<'_> {
 
     /// Maps that programs may only read are not written by helpers either.
     fn check_map_flags(&self, id: HelperId, map: MapId) -> Check {
-        use brolga_abi::maps::{F_RDONLY_PROG, F_WRONLY_PROG};
+        use brolga_abi::maps::F_RDONLY_PROG;
         let def = &self.program.maps[map.index()];
         let frozen = def.global.as_ref().is_some_and(|g| g.readonly);
         let writes = matches!(id, HelperId::MapUpdateElem | HelperId::MapDeleteElem);
         if writes && (def.flags & F_RDONLY_PROG != 0 || frozen) {
             return Err(self.refuse(Code::ReadOnlyMap, "write into map forbidden"));
-        }
-        if id == HelperId::MapLookupElem && def.flags & F_WRONLY_PROG != 0 {
-            return Err(self.refuse(Code::WriteOnlyMap, "read from map forbidden"));
         }
         Ok(())
     }
