@@ -8,6 +8,7 @@ pub mod edges;
 pub mod engines;
 pub mod generate;
 pub mod minimise;
+pub mod mutate;
 pub mod oracle;
 pub mod repo;
 pub mod runner;
