@@ -15,11 +15,14 @@ pub use crate::backend::jit::JitCode;
 use crate::backend::link::{UnitCode, UnitNames};
 use crate::backend::{jit, object};
 pub use crate::diag::CompileError;
-use crate::lower::{Lowering, lower_entry};
+use crate::lower::{Lowering, REGION, cut, lower_entry};
 use crate::options::{CodeOptions, Optimize};
 use crate::program::{MapDef, MapId, Program};
 use crate::verify::Facts;
 use crate::{ir, isa, opt};
+
+/// Stack that one compiled function may use: eight of them are called at most, on a thread's stack.
+const MAX_FRAME: u32 = 128 * 1024;
 
 /// A verified program.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +153,24 @@ fn intermediate(unit: &Unit<'_>, options: &CodeOptions) -> Result<ir::Unit, Comp
         Optimize::None => opt::checked(&ir, "build", options.self_check)?,
         Optimize::Speed => opt::optimize(&mut ir, options.self_check)?,
     }
+    cut_large(&mut ir, REGION, options)?;
     Ok(ir)
+}
+
+/// Cuts large functions into regions that the register allocator can cope with.
+fn cut_large(ir: &mut ir::Unit, region: usize, options: &CodeOptions) -> Result<(), CompileError> {
+    for function in ir.functions.iter_mut().flatten() {
+        cut(function, region);
+        if function.stack_bytes > MAX_FRAME {
+            return Err(CompileError::TooLarge {
+                program: ir.name.clone(),
+                what: "bytes of stack for one function",
+                limit: MAX_FRAME.into(),
+                found: function.stack_bytes.into(),
+            });
+        }
+    }
+    opt::checked(ir, "cut", options.self_check)
 }
 
 /// Compiles all functions of programs for a target.
@@ -160,25 +180,32 @@ fn compile_units(
     target: &dyn TargetIsa,
 ) -> Result<Vec<UnitCode>, CompileError> {
     let (mut lowering, mut compiler) = (Lowering::new(target), Compiler::new(target));
-    let mut all = Vec::with_capacity(units.len());
-    for unit in units {
-        let ir = intermediate(unit, options)?;
-        let mut functions = Vec::with_capacity(ir.functions.len());
-        for function in &ir.functions {
-            functions.push(match function {
-                Some(function) => {
-                    lowering.function(&ir, function, compiler.fresh());
-                    Some(compiler.compile(&ir.name, &function.name)?)
-                }
-                None => None,
-            });
-        }
-        lower_entry(&mut lowering, ir.kind, compiler.fresh());
-        let entry = compiler.compile(&ir.name, "entry")?;
-        let tail_call_maps = tail_call_maps(&ir);
-        all.push(UnitCode { name: ir.name, functions, entry, tail_call_maps });
+    units
+        .iter()
+        .map(|unit| compile_unit(intermediate(unit, options)?, &mut lowering, &mut compiler))
+        .collect()
+}
+
+/// Compiles all functions of a program.
+fn compile_unit(
+    ir: ir::Unit,
+    lowering: &mut Lowering<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Result<UnitCode, CompileError> {
+    let mut functions = Vec::with_capacity(ir.functions.len());
+    for function in &ir.functions {
+        functions.push(match function {
+            Some(function) => {
+                lowering.function(&ir, function, compiler.fresh());
+                Some(compiler.compile(&ir.name, &function.name)?)
+            }
+            None => None,
+        });
     }
-    Ok(all)
+    lower_entry(lowering, ir.kind, compiler.fresh());
+    let entry = compiler.compile(&ir.name, "entry")?;
+    let tail_call_maps = tail_call_maps(&ir);
+    Ok(UnitCode { name: ir.name, functions, entry, tail_call_maps })
 }
 
 /// The maps through which a program makes tail calls.

@@ -12,6 +12,7 @@ mod alu;
 mod branch;
 mod call;
 mod callee;
+mod cut;
 mod divide;
 mod entry;
 mod map;
@@ -22,6 +23,7 @@ use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 pub use callee::Callee;
+pub use cut::{REGION, cut};
 pub use entry::{body_signature, entry_signature, lower_entry};
 
 use crate::ir::{Block, Function, Inst, Op, Type, Unit, Value};

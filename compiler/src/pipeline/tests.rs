@@ -59,6 +59,66 @@ fn eval(text: &str) -> u64 {
     run(text, &mut [])
 }
 
+/// Runs a program that is cut into regions of a few operations each.
+fn run_cut(text: &str, region: usize, memory: &mut [u8]) -> u64 {
+    let program = program(text);
+    let facts = Facts::assumed(&program, |_, _| {});
+    let options = options(Optimize::None);
+    let target = target_isa(&options, Placement::Memory).expect("the host");
+    let mut ir = intermediate(&Unit { program: &program, facts: &facts }, &options).expect("builds");
+    cut_large(&mut ir, region, &options).unwrap_or_else(|error| panic!("{error}"));
+    let mut work = (Lowering::new(&*target), Compiler::new(&*target));
+    let code = compile_unit(ir, &mut work.0, &mut work.1).unwrap_or_else(|error| panic!("{error}"));
+    let code = jit::load(target, &[code], &|_| None).expect("loads");
+    let mut context = RawMemoryContext { data: memory.as_mut_ptr(), len: memory.len() as u64 };
+    let mut env = ENV;
+    // SAFETY: as above.
+    unsafe { code.entry(0)((&raw mut context).cast::<c_void>(), &raw mut env) }
+}
+
+/// Branches forwards and backwards over arithmetic on all registers, from a seed.
+fn branchy(seed: u64, len: u64) -> String {
+    let mut state = seed * 2 + 1;
+    let mut random = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut text = String::new();
+    for reg in (0..9).filter(|reg| *reg != 1 && *reg != 2) {
+        text += &format!("r{reg} = {}\n", random(1000));
+    }
+    text += "r9 = 300\n"; // how often it may still go back
+    for at in 0..len {
+        let (a, b) = (random(9), random(10));
+        text += &match random(9) {
+            0 => format!("r{a} += r{b}\n"),
+            1 => format!("w{a} ^= w{b}\n"),
+            2 => format!("r{a} *= {}\n", random(1000)),
+            3 => format!("w{a} >>= {}\n", random(30)),
+            4 => format!("*(u64 *)(r10 - {}) = r{a}\n", 8 * (b + 1)),
+            5 => format!("r{a} -= {}\n", random(99)),
+            6 if at + 20 < len => format!("if r{a} > {} goto +{}\n", random(9999), random(12)),
+            7 if at + 20 < len => format!("if w{a} s< {} goto +{}\n", random(9999), random(12)),
+            8 if at > 20 => format!("r9 += -1\nif r9 s> 0 goto -{}\n", random(12) + 3),
+            _ => format!("r{a} |= r{b}\n"),
+        };
+    }
+    text + "r0 += r1\nr0 ^= r6\nr0 += r7\nr0 ^= r8\nr0 += r9\nexit\n"
+}
+
+#[test]
+fn cutting_changes_nothing() {
+    for seed in 0..8 {
+        let text = branchy(seed, 30 + 10 * seed);
+        let whole = run_with(&text, &mut [], Optimize::None);
+        for region in [1, 7, 40] {
+            assert_eq!(run_cut(&text, region, &mut []), whole, "regions of {region} of\n{text}");
+        }
+    }
+}
+
 #[test]
 fn constants_and_moves() {
     assert_eq!(eval("r0 = 7\nexit"), 7);

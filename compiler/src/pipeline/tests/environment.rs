@@ -173,11 +173,10 @@ fn tail_calls_end_after_33() {
     let code = compile(&[&program], &|_| None);
     let mut counter = 0u64;
     let mut pointer = &raw mut counter;
-    let mut entry = ProgEntry { body: code.body(0), maps: std::ptr::null() };
-    let mut slots: [ProgSlot; 3] = [&raw const entry, std::ptr::null(), std::ptr::null()];
     let mut refs = [MapRef { handle: std::ptr::null(), data: std::ptr::null_mut() }; 4];
+    let entry = ProgEntry { body: code.body(0), maps: refs.as_ptr() };
+    let mut slots: [ProgSlot; 3] = [&raw const entry, std::ptr::null(), std::ptr::null()];
     refs[2].data = (&raw mut slots).cast();
-    entry.maps = refs.as_ptr();
     let mut context = RawMemoryContext { data: (&raw mut pointer).cast(), len: 8 };
     let mut env = Env { maps: refs.as_ptr(), ..ENV };
     assert_eq!(call(&code, 0, (&raw mut context).cast(), &mut env), 34);
