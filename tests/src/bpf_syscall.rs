@@ -187,14 +187,13 @@ pub struct KernelProgram(OwnedFd);
 
 impl KernelProgram {
     /// Loads encoded instructions under a GPL-compatible licence; `kind` is a number of
-    /// `enum bpf_prog_type`.
-    pub fn load(kind: u32, insns: &[u8], prog_flags: u32) -> Result<Self, LoadFailure> {
+    /// `enum bpf_prog_type`. Where the kernel refuses, it is asked once more for its `log`.
+    pub fn load(kind: u32, insns: &[u8], log: bool) -> Result<Self, LoadFailure> {
         let mut attr = ProgLoadAttr {
             prog_type: kind,
             insn_cnt: len32(insns) / 8,
             insns: insns.as_ptr() as u64,
             license: c"GPL".as_ptr() as u64,
-            prog_flags,
             ..ProgLoadAttr::default()
         };
         // SAFETY: the instructions live and are as many as stated, the licence is a C string, and
@@ -203,7 +202,9 @@ impl KernelProgram {
             Ok(fd) => return Ok(Self(owned(fd))),
             Err(error) => error,
         };
-        // Once more, to learn why.
+        if !log {
+            return Err(LoadFailure { error, log: String::new() });
+        }
         let mut log = vec![0u8; 1 << 20];
         attr.log_level = 1;
         attr.log_size = len32(&log);

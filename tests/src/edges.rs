@@ -468,7 +468,7 @@ fn load_imm64(row: &'static Row, kind: Imm64Kind) -> Edges {
 fn legacy(row: &'static Row, size: Size, kind: LegacyKind) -> Edges {
     let ty = type_word(size, false);
     let mut texts = Vec::new();
-    for at in [0, 1, 30, 31, 33, 100, i32::MAX] {
+    for at in [0, 1, 30, 31, 33, 100, i32::MAX, -0x10_0000, -0x10_0000 + 31, -0x20_0000 + 12] {
         texts.push(match kind {
             LegacyKind::Abs => format!("r6 = r1\nr7 = 3\nr0 = *({ty} *)skb[{at}]\nr0 += r7\nexit"),
             LegacyKind::Ind => {
@@ -476,7 +476,7 @@ fn legacy(row: &'static Row, size: Size, kind: LegacyKind) -> Edges {
             }
         });
     }
-    let input = Input { data: (0x80..0xa2).collect() };
+    let input = Input { data: (0x72..0xa2).collect() };
     let edge = |text: String| Edge {
         module: program(&text, ProgramKind::SocketFilter, &[]),
         inputs: vec![input.clone()],

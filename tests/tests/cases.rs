@@ -1,13 +1,14 @@
 //! Every case file, on every engine that can run it.
 
 use brolga_tests::case::Case;
+use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
 use brolga_tests::engines::oracle::Oracle;
 use brolga_tests::engines::{Engine, Error};
 use brolga_tests::runner::{bless, blessing, case_files, load_and_run, mismatch, read_case};
 
 /// Folders of cases that run.
-const RUNNABLE: &[&str] = &["isa", "maps", "helpers", "regressions", "verify/accept"];
+const RUNNABLE: &[&str] = &["isa", "contexts", "maps", "helpers", "regressions", "verify/accept"];
 
 fn runnable() -> Vec<Case> {
     let files = RUNNABLE.iter().flat_map(|folder| case_files(folder));
@@ -50,6 +51,11 @@ fn oracle_agrees() {
 }
 
 #[test]
+fn jit_agrees() {
+    all_agree(&Jit::default());
+}
+
+#[test]
 fn kernel_agrees() {
     if let Some(kernel) = Kernel::or_skip() {
         all_agree(&kernel);
@@ -59,7 +65,7 @@ fn kernel_agrees() {
 /// What the kernel accepts and refuses is what the folders say.
 #[test]
 fn kernel_refuses_what_is_to_be_refused() {
-    let Some(kernel) = Kernel::or_skip() else { return };
+    let Some(kernel) = Kernel::or_skip().map(Kernel::without_log) else { return };
     let accepted: Vec<_> = case_files("verify/reject")
         .iter()
         .map(|path| read_case(path))

@@ -1,6 +1,7 @@
 //! Every row of the ISA table, executed on edge values by every engine.
 
 use brolga_tests::edges::{Edge, Edges, all};
+use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
 use brolga_tests::engines::oracle::Oracle;
 use brolga_tests::engines::{Engine, Error, Output};
@@ -69,6 +70,11 @@ fn every_row_is_executed_or_says_why_not() {
     }
     // Whoever can execute one of these takes it off the list.
     assert_eq!(not_run.len(), 6, "rows that no program executes: {not_run:?}");
+}
+
+#[test]
+fn the_jit_agrees() {
+    agrees(&Jit::default());
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn compare((raw, next): &(RawInsn, Option<RawInsn>)) -> Compared {
     let slots = std::iter::once(raw).chain(next);
     let bytes: Vec<u8> = slots.flat_map(|raw| raw.to_bytes(Endianness::NATIVE)).collect();
     let ours = decode(&bytes, Endianness::NATIVE);
-    let log = match KernelProgram::load(SOCKET_FILTER, &around(&bytes), 0) {
+    let log = match KernelProgram::load(SOCKET_FILTER, &around(&bytes), true) {
         Ok(_) => {
             return match ours {
                 Ok(_) => Compared::BothAccept,

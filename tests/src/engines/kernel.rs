@@ -1,9 +1,8 @@
 //! Linux as an engine: loads programs with bpf(2) and runs them with `BPF_PROG_TEST_RUN`.
 //!
-//! The kernel reports 32 bits of `r0`, has no `raw_memory` programs, and strips 14 bytes from a
-//! socket filter's packet. So every program gets a few instructions in front of it: they turn each
-//! `exit` of the main function into a store of all of `r0` to a map, and put a map's value where a
-//! `raw_memory` program expects its buffer. A socket filter's packet gets 14 bytes in front.
+//! The kernel reports 32 bits of `r0` and has no `raw_memory` programs. So every program gets a few
+//! instructions in front of it: they turn each `exit` of the main function into a store of all of
+//! `r0` to a map, and put a map's value where a `raw_memory` program expects its buffer.
 
 use std::rc::Rc;
 
@@ -29,6 +28,7 @@ const LONGEST: usize = crate::oracle::XDP_ROOM - crate::oracle::HEADROOM;
 #[derive(Clone, Debug)]
 pub struct Kernel {
     cpus: usize,
+    log: bool,
 }
 
 impl Kernel {
@@ -37,12 +37,12 @@ impl Kernel {
         let insns =
             [Insn::Alu { op: AluOp::Mov, width: Width::W64, dst: Reg::R0, src: Operand::Imm(0) }, Insn::Exit];
         let bytes = encode_all(&insns, Endianness::Little);
-        let program = KernelProgram::load(SOCKET_FILTER, &bytes, 0)
+        let program = KernelProgram::load(SOCKET_FILTER, &bytes, false)
             .map_err(|failure| format!("bpf(2) does not load programs here: {}", failure.error))?;
         program
             .test_run(&[0; 64], None, 1)
             .map_err(|error| format!("bpf(2) does not run programs here: {error}"))?;
-        Ok(Self { cpus: possible_cpus() })
+        Ok(Self { cpus: possible_cpus(), log: true })
     }
 
     /// The kernel; `None`, and a line on standard error that says why, where it cannot be used.
@@ -60,6 +60,12 @@ impl Kernel {
                 None
             }
         }
+    }
+
+    /// The same without the verifier's reasons, which take long to write for large programs.
+    #[must_use]
+    pub fn without_log(self) -> Self {
+        Self { log: false, ..self }
     }
 
     /// How many CPUs the kernel's per-CPU maps have values for.
@@ -98,7 +104,7 @@ impl Engine for Kernel {
         let result = array(8)?;
         let mut programs = Vec::with_capacity(module.programs.len());
         for program in &module.programs {
-            programs.push(load_program(program, &maps, &result)?);
+            programs.push(load_program(program, &maps, &result, self.log)?);
         }
         for (map, def) in maps.iter().zip(module.maps.iter()) {
             for (index, name) in &def.initial_programs {
@@ -130,7 +136,12 @@ fn array(value_size: u32) -> Result<KernelMap, Error> {
     KernelMap::create(ARRAY, 4, value_size, 1, 0, None).map_err(|e| Error::Failed(format!("map: {e}")))
 }
 
-fn load_program(program: &Program, maps: &[KernelMap], result: &KernelMap) -> Result<Wrapped, Error> {
+fn load_program(
+    program: &Program,
+    maps: &[KernelMap],
+    result: &KernelMap,
+    log: bool,
+) -> Result<Wrapped, Error> {
     let (number, memory) = match program.kind {
         Some(ProgramKind::Xdp) => (XDP, None),
         Some(ProgramKind::SocketFilter) => (SOCKET_FILTER, None),
@@ -138,7 +149,7 @@ fn load_program(program: &Program, maps: &[KernelMap], result: &KernelMap) -> Re
         None => return Err(Error::Unsupported("a program of no kind".to_owned())),
     };
     let insns = wrap(program, maps, result, memory.as_ref())?;
-    let program = KernelProgram::load(number, &encode_all(&insns, Endianness::Little), 0);
+    let program = KernelProgram::load(number, &encode_all(&insns, Endianness::Little), log);
     match program {
         Ok(program) => Ok(Wrapped { program: Rc::new(program), memory }),
         Err(failure) => match failure.error.raw_os_error() {
@@ -228,15 +239,13 @@ impl Loaded {
             data.truncate(input.data.len());
             return Ok((data, Vec::new()));
         }
-        if self.module.programs[index].kind == Some(ProgramKind::SocketFilter) {
-            let mut frame = vec![0; ETHERNET];
-            frame.extend_from_slice(&input.data);
-            wrapped.program.test_run(&frame, None, 1).map_err(failed)?;
-            return Ok((input.data.clone(), Vec::new()));
-        }
         let len = input.data.len();
         if !(ETHERNET..=LONGEST).contains(&len) {
             return Err(Error::Unsupported(format!("packets of {len} bytes")));
+        }
+        if self.module.programs[index].kind == Some(ProgramKind::SocketFilter) {
+            wrapped.program.test_run(&input.data, None, 1).map_err(failed)?;
+            return Ok((input.data.clone(), Vec::new()));
         }
         // `struct xdp_md`: on the way in `data_end` is the length, on the way out the three
         // addresses are relative to the metadata.

@@ -1,9 +1,10 @@
 //! Engines: four ways to run the same program, behind one trait.
 //!
 //! The interpreter ([`oracle`]) is slow and checks everything; [`kernel`] is Linux itself, where it
-//! lets us; `jit` and `object` are what is being tested. An engine neither compares nor judges: it
+//! lets us; [`jit`] and `object` are what is being tested. An engine neither compares nor judges: it
 //! says what happened, in terms that mean the same for all.
 
+pub mod jit;
 pub mod kernel;
 pub mod oracle;
 
@@ -33,7 +34,8 @@ impl Module {
 /// What a program runs on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Input {
-    /// The memory of a `raw_memory` program, or the packet.
+    /// The memory of a `raw_memory` program, or the packet from its Ethernet header on (which a socket
+    /// filter does not see, as under `BPF_PROG_TEST_RUN`).
     pub data: Vec<u8>,
 }
 

@@ -41,7 +41,7 @@ impl Rng {
 
     /// A number below `end`, which is at least 1.
     pub fn below(&mut self, end: u32) -> u32 {
-        ((self.word() >> 32) * u64::from(end) >> 32) as u32
+        (((self.word() >> 32) * u64::from(end)) >> 32) as u32
     }
 
     /// True once in `n` times.

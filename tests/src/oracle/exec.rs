@@ -233,8 +233,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A load beyond the packet ends the function with 0. Offsets below 0 (Linux's `SKF_NET_OFF` and
-    /// `SKF_LL_OFF`) count as beyond.
+    /// A load beyond the packet ends the function with 0. Offsets from -0x100000 (`SKF_NET_OFF`) on are
+    /// relative to the network header, where the data begins, and those from -0x200000 (`SKF_LL_OFF`)
+    /// on to the link layer's.
     fn legacy_load(&mut self, size: Size, offset: LegacyOffset, imm: i32) -> Result<Next, Cause> {
         let context = self.machine.context.map(|c| self.machine.memory.address(c, 0));
         if Some(self.get(Reg::R6)?) != context {
@@ -249,8 +250,14 @@ impl Run<'_> {
         };
         self.clobber(1..6);
         let packet = &self.machine.memory.packet;
-        let bytes = &packet.bytes[packet.data..packet.end];
-        let wanted = usize::try_from(at).ok().and_then(|at| bytes.get(at..at + size.bytes() as usize));
+        let data = packet.data as i64;
+        let start = match at {
+            0.. => data + at,
+            -0x10_0000.. => data + at + 0x10_0000,
+            _ => at + 0x20_0000,
+        };
+        let bytes = &packet.bytes[..packet.end];
+        let wanted = usize::try_from(start).ok().and_then(|at| bytes.get(at..at + size.bytes() as usize));
         match wanted {
             Some(wanted) => {
                 let value = wanted.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));

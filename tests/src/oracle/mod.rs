@@ -28,6 +28,7 @@ pub const HEADROOM: usize = 256;
 pub const XDP_FRAME: usize = 40;
 /// Bytes of the buffer that may hold packet: a page less `struct skb_shared_info`.
 pub const XDP_ROOM: usize = 4096 - 320;
+const ETH_HLEN: usize = 14;
 /// Instructions that one run may execute.
 pub const FUEL: u64 = 50_000_000;
 
@@ -143,13 +144,13 @@ impl Machine {
                 (region, self.memory.address(region, 0), None)
             }
             ProgramKind::SocketFilter => {
-                let mut context = vec![0; 192];
-                context[..4].copy_from_slice(&(data.len() as u32).to_le_bytes());
-                let region = self.memory.add(What::Context, context, true);
+                let header = ETH_HLEN.min(data.len());
+                let region = self.memory.add(What::Context, sk_buff(data, header), true);
                 // Only `cb` may be written.
                 self.memory.restrict_writes(region, 48..68);
                 self.context = Some(region);
-                self.memory.packet = Packet { bytes: data.to_vec(), end: data.len(), ..Packet::default() };
+                self.memory.packet =
+                    Packet { bytes: data.to_vec(), data: header, end: data.len(), ..Packet::default() };
                 (region, self.memory.address(region, 0), None)
             }
             ProgramKind::RawMemory => {
@@ -169,4 +170,25 @@ impl Machine {
             self.memory.bytes_mut(region)[4 * at..4 * at + 4].copy_from_slice(&word.to_le_bytes());
         }
     }
+}
+
+/// `struct __sk_buff` of a received frame whose Ethernet header was taken off.
+fn sk_buff(frame: &[u8], header: usize) -> Vec<u8> {
+    let mut context = vec![0; 192];
+    let mut set = |offset: usize, value: u32| {
+        context[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+    };
+    set(0, (frame.len() - header) as u32);
+    let pkt_type = match frame.get(..6) {
+        Some([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => 1,
+        Some([first, ..]) if first & 1 == 1 => 2,
+        Some(_) | None => 0,
+    };
+    set(4, pkt_type);
+    if let Some([high, low]) = frame.get(12..14) {
+        // Below 0x600 it is a length, and the protocol is ETH_P_802_2.
+        set(16, if *high < 6 { 0x0400 } else { u32::from(u16::from_le_bytes([*high, *low])) });
+    }
+    set(40, 1);
+    context
 }
