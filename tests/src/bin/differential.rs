@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use brolga_tests::differential::{Engines, Report, run};
+use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
 
 fn main() -> ExitCode {
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         eprintln!("usage: differential [COUNT [FIRST_SEED]]");
         return ExitCode::from(2);
     };
-    let engines = Engines { kernel: Kernel::or_skip(), compiled: Vec::new() };
+    let engines = Engines { kernel: Kernel::or_skip(), compiled: vec![Box::new(Jit::default())] };
     let mut report = Report::default();
     let mut shown = (0, 0, 0);
     for start in (first..first + count).step_by(1000) {
