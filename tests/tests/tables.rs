@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use brolga_abi::helpers::HELPERS;
 use brolga_abi::maps::MAP_KINDS;
 use brolga_abi::symbols::ROUTINES;
-use brolga_compiler::diag::Severity;
 use brolga_compiler::diag::codes::CODES;
+use brolga_compiler::diag::{Code, Severity};
 use brolga_compiler::isa::table::rows;
 use brolga_compiler::isa::{CallTarget, Imm64, Insn};
 use brolga_tests::case::Case;
@@ -90,6 +90,7 @@ fn every_code_has_a_refused_case_named_after_it() {
     assert_none(&missing);
     for (name, _) in NO_CASE {
         assert!(!shown.contains(*name), "`{name}` has a case, and needs no excuse");
+        assert!(Code::from_name(name).is_some(), "no code is called `{name}`");
     }
 }
 
@@ -99,6 +100,7 @@ fn refused_cases_say_code_and_instruction() {
         let path = case.path.display();
         let Some((_, code)) = &case.refused else { panic!("{path}: no `; error: code` on any line") };
         assert_eq!(*code, code_of_name(&case), "{path} is named after its code");
+        assert!(Code::from_name(code).is_some(), "{path}: no code is called `{code}`");
     }
 }
 
