@@ -10,6 +10,8 @@
 mod error;
 mod ext;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::sync::{Arc, OnceLock};
