@@ -141,16 +141,34 @@ fn capture(path: &Path, error: crate::capture::CaptureError) -> Failure {
 
 /// Captures below this are read before anyone could look at a bar.
 const LONG_CAPTURE: u64 = 4 << 20;
+/// Runs of one program on one packet, likewise.
+const MANY_RUNS: u64 = 10_000_000;
 
-/// A bar over bytes, or a spinner where their number is not known.
+/// A bar over the bytes of a capture, or a spinner where their number is not known.
 fn progress(len: Option<u64>) -> ProgressBar {
-    if !std::io::stderr().is_terminal() || len.is_some_and(|len| len < LONG_CAPTURE) {
+    match len {
+        Some(len) if len < LONG_CAPTURE => ProgressBar::hidden(),
+        Some(len) => bar(ProgressBar::new(len), "{bar:40} {bytes}/{total_bytes}, {eta} left"),
+        None => bar(ProgressBar::new_spinner(), "{spinner} {bytes}"),
+    }
+}
+
+/// Shows on a terminal how far long work has come.
+pub type Progress = ProgressBar;
+
+/// A bar over runs.
+pub fn progress_of_runs(runs: u64) -> Progress {
+    if runs < MANY_RUNS {
         return ProgressBar::hidden();
     }
-    let (bar, template) = match len {
-        Some(len) => (ProgressBar::new(len), "{bar:40} {bytes}/{total_bytes}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}"),
-    };
+    bar(ProgressBar::new(runs), "{bar:40} {human_pos}/{human_len} runs, {eta} left")
+}
+
+/// Standard error has the bar, and only where it is a terminal.
+fn bar(bar: ProgressBar, template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
     bar.with_style(ProgressStyle::with_template(template).expect("a valid template"))
 }
 

@@ -23,7 +23,7 @@ use crate::args::{Format, RunArgs};
 use crate::capture::Packet;
 use crate::commands::verify::findings;
 use crate::failure::Failure;
-use crate::io::{self, CaptureFile, CaptureOutput, Out};
+use crate::io::{self, CaptureFile, CaptureOutput, Out, Progress};
 use crate::objects::{self, Verdict};
 use crate::style::{DIM, HEADING};
 use maps::Map;
@@ -116,6 +116,7 @@ struct Run<'a> {
     kind: ProgramKind,
     subject: Subject,
     times: Times,
+    progress: Progress,
     verdicts: Verdicts,
     packets: u64,
     bytes: u64,
@@ -132,6 +133,7 @@ impl<'a> Run<'a> {
             kind,
             subject: Subject::of(kind, args.repeat),
             times: Times::new(),
+            progress: io::progress_of_runs(if args.pcap.is_some() { 0 } else { args.repeat.into() }),
             verdicts: Verdicts::new(kind),
             packets: 0,
             bytes: 0,
@@ -207,7 +209,7 @@ impl<'a> Run<'a> {
         let mut session = program.session(worker).map_err(usage)?;
         let outcome = self
             .subject
-            .run(&mut session, input, self.args.repeat, &mut self.times)
+            .run(&mut session, input, self.args.repeat, &mut self.times, &self.progress)
             .map_err(|error| Failure::Usage(format!("`{}`, input {number}: {error}", program.name())))?;
         self.packets = number;
         self.bytes += input.len() as u64;

@@ -6,6 +6,7 @@ use brolga_abi::ProgramKind;
 use brolga_runtime::{Event, Packet, RawMemory, RunError, Session, SocketPacket};
 
 use super::measure::Times;
+use crate::io::Progress;
 
 /// Runs between two readings of the clock. Each has a packet of its own, made ready before.
 const BATCH: u32 = 16;
@@ -47,6 +48,7 @@ impl Subject {
         input: &'a [u8],
         repeat: u32,
         times: &mut Times,
+        progress: &Progress,
     ) -> Result<Outcome<'a>, RunError> {
         match self {
             Self::Xdp(packets) => {
@@ -61,6 +63,7 @@ impl Subject {
                         timed(session, batch)
                     },
                     times,
+                    progress,
                 )?;
                 Ok(Outcome { result, bytes: first.data() })
             }
@@ -73,6 +76,7 @@ impl Subject {
                         timed(session, &mut batch)
                     },
                     times,
+                    progress,
                 )?;
                 Ok(Outcome { result, bytes: input })
             }
@@ -90,6 +94,7 @@ impl Subject {
                         timed(session, &mut batch)
                     },
                     times,
+                    progress,
                 )?;
                 Ok(Outcome { result, bytes: first })
             }
@@ -118,12 +123,14 @@ fn batches(
     repeat: u32,
     mut batch: impl FnMut(usize) -> Result<Duration, RunError>,
     times: &mut Times,
+    progress: &Progress,
 ) -> Result<(), RunError> {
     let mut left = repeat - 1;
     while left > 0 {
         let count = left.min(BATCH);
         times.record(count, batch(count as usize)?);
         left -= count;
+        progress.inc(count.into());
     }
     Ok(())
 }
