@@ -341,9 +341,9 @@ fn learn_packet_range(
     dst: Reg,
     src: Reg,
 ) {
-    let starts = |v: &Value| {
-        v.kind == Kind::Packet && v.id == 0 && v.off == 0 && v.range == 0 && v.num.as_constant() == Some(0)
-    };
+    // Bytes may be known to exist behind the start already.
+    let starts =
+        |v: &Value| v.kind == Kind::Packet && v.id == 0 && v.off == 0 && v.num.as_constant() == Some(0);
     let bounded = |pointer: &Value, end: &Value| match pointer.kind {
         Kind::Packet => end.kind == Kind::PacketEnd,
         Kind::PacketMeta => starts(end),
