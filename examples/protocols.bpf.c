@@ -7,7 +7,7 @@
 #include "include/bpf.h"
 #include "include/net.h"
 
-#define MAX_EXTENSIONS 8
+#define MAX_EXTENSIONS 6
 #define LENGTH_CLASSES 8
 
 // Configuration, fixed before the program is loaded (.rodata).

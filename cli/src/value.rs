@@ -4,7 +4,7 @@
 //! long, bytes are shown as a number or as they are: nothing here fails.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use brolga_compiler::btf::{Btf, BtfError, IntEncoding, Kind, MAX_DEPTH, Type, TypeId};
 use serde_json::json;
@@ -26,6 +26,8 @@ pub enum Value {
     Enumerator(String),
     /// 32 bits in network order (`__be32`), which mostly are an address.
     Address(Ipv4Addr),
+    /// Four of those, which mostly are an IPv6 address.
+    AddressV6(Ipv6Addr),
     /// Text that ends at a zero.
     Text(String),
     /// Bytes without a known meaning.
@@ -169,11 +171,13 @@ impl Decoder<'_> {
         if plain.int().is_some_and(|encoding| encoding.char) || plain.name()? == "char" {
             return Ok(text(bytes));
         }
-        bytes
-            .chunks(size)
-            .map(|part| self.value(element, part, depth))
-            .collect::<Result<_, _>>()
-            .map(Value::Array)
+        let elements = bytes.chunks(size).map(|part| self.value(element, part, depth));
+        let elements = elements.collect::<Result<Vec<_>, _>>()?;
+        let addresses = elements.iter().all(|element| matches!(element, Value::Address(_)));
+        Ok(match <[u8; 16]>::try_from(bytes) {
+            Ok(bytes) if addresses => Value::AddressV6(bytes.into()),
+            _ => Value::Array(elements),
+        })
     }
 
     fn structure(&mut self, ty: &Type<'_>, bytes: &[u8], depth: usize) -> Result<Value, Unfit> {
@@ -238,6 +242,7 @@ impl Value {
             Self::Bool(value) => !value,
             Self::Enumerator(_) => false,
             Self::Address(address) => address.is_unspecified(),
+            Self::AddressV6(address) => address.is_unspecified(),
             Self::Text(text) => text.is_empty(),
             Self::Bytes(bytes) => bytes.iter().all(|b| *b == 0),
             Self::Array(elements) => elements.iter().all(Self::is_zero),
@@ -256,6 +261,7 @@ impl Value {
             Self::Bool(value) => json!(value),
             Self::Enumerator(name) | Self::Text(name) => json!(name),
             Self::Address(address) => json!(address.to_string()),
+            Self::AddressV6(address) => json!(address.to_string()),
             Self::Bytes(bytes) => json!(hex(bytes)),
             Self::Array(elements) => elements.iter().map(Self::json).collect(),
             Self::Struct(members) => {
@@ -273,6 +279,7 @@ impl fmt::Display for Value {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Enumerator(name) => f.write_str(name),
             Self::Address(address) => write!(f, "{address}"),
+            Self::AddressV6(address) => write!(f, "{address}"),
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Bytes(bytes) => match bytes.get(..MAX_BYTES) {
                 None => f.write_str(&hex(bytes)),

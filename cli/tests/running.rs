@@ -176,8 +176,9 @@ fn resulting_packets_are_written() {
         assert_eq!(wire, wire_before);
         assert!(matches!(bytes[30..34], [10, 0, 0, 1 | 2]), "a backend's address");
         assert_eq!(bytes[5], bytes[33], "its MAC address");
+        let header = &bytes[14..14 + 4 * usize::from(bytes[14] & 15)];
         let header: u32 =
-            bytes[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+            header.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
         assert_eq!((header & 0xffff) + (header >> 16), 0xffff, "the header's checksum is right");
     }
 

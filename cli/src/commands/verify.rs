@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use brolga_compiler::diag::Diagnostic;
-use brolga_compiler::isa::InsnIdx;
+use brolga_compiler::diag::{Diagnostic, Severity, render};
+use brolga_compiler::isa::{InsnIdx, disasm};
 use brolga_compiler::program::{Fault, Program};
 use serde::Serialize;
 
@@ -162,13 +162,20 @@ fn text(path: &Path, judgement: &Judgement<'_>, out: &mut Out) -> std::io::Resul
 
 /// Prints what the verifier found.
 pub fn findings(program: &Program, findings: &[Diagnostic], out: &mut impl Write) -> std::io::Result<()> {
-    let _ = program;
-    for diagnostic in findings {
-        let (style, word) = match diagnostic.severity() {
-            brolga_compiler::diag::Severity::Reject => (ERROR, "error"),
-            brolga_compiler::diag::Severity::Unsupported => (WARNING, "unsupported"),
+    let maps: Vec<&str> = program.maps.iter().map(|map| map.name.as_str()).collect();
+    let insn = |at: InsnIdx| {
+        program.insns.get(at.index()).map_or_else(String::new, |insn| disasm(insn, &maps[..]).to_string())
+    };
+    for finding in findings {
+        let text = render::text(program, finding, &insn);
+        let style = match finding.severity() {
+            Severity::Reject => ERROR,
+            Severity::Unsupported => WARNING,
         };
-        writeln!(out, "{style}{word}[{}]{style:#}: {}", diagnostic.code.info().name, diagnostic.message)?;
+        match text.split_once(':') {
+            Some((head, rest)) => write!(out, "{style}{head}{style:#}:{rest}")?,
+            None => write!(out, "{text}")?,
+        }
     }
     Ok(())
 }
