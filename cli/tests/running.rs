@@ -4,8 +4,9 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
-use common::{brolga, root};
+use common::{Run, brolga, root};
 use serde_json::{Value, json};
 
 const CAPTURE: &str = "examples/capture.pcap";
@@ -321,6 +322,11 @@ fn compile_makes_code_and_text() {
         let run = brolga(&["compile", object, "--emit", emit]);
         assert!(run.exits(0).contains("handle_ipv4"), "{emit}: {}", run.stdout);
     }
+    let header = path("dispatch.h");
+    brolga(&["compile", object, "-o", &header, "--emit", "header"]).exits(0);
+    let check = Command::new("cc").args(["-x", "c", "-fsyntax-only", "-Wall", "-Werror", &header]).output();
+    let check = Run::of(check.expect("a C compiler is there"));
+    check.exits(0);
     brolga(&["compile", object, "-o", &path("x.o"), "--target", "pdp11"]).fails("cannot compile for `pdp11`");
     brolga(&["compile", object, "-o", &path("missing/x.o")]).fails("cannot write");
     let shared = path("shared.so");

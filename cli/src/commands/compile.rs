@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use brolga_compiler::options::{CodeOptions, CpuFeatures, Target};
 use brolga_compiler::pipeline::{self, ModuleInfo, Unit};
-use brolga_compiler::program::Object;
+use brolga_compiler::program::{MapDef, Object};
 use brolga_compiler::verify::Accepted;
 
 use crate::args::{CompileArgs, Cpu, Emit};
@@ -74,7 +74,7 @@ fn emit(
         Emit::Obj => code()?,
         Emit::Staticlib => io::archive(&format!("{name}.o"), &code()?)?,
         Emit::Shared => io::link_shared(&args.linker, &code()?)?,
-        Emit::Header => header(&name, units).into_bytes(),
+        Emit::Header => header(&name, object, units).into_bytes(),
         Emit::Ir => text(pipeline::Emit::Ir)?,
         Emit::Clif => text(pipeline::Emit::Clif)?,
         Emit::Asm => text(pipeline::Emit::Asm)?,
@@ -88,23 +88,38 @@ fn module_name(path: &Path) -> String {
     if stem.is_empty() || stem == "-" { "module".to_owned() } else { stem.to_owned() }
 }
 
-/// A C header with the symbols of the object file.
-fn header(module: &str, units: &[Unit<'_>]) -> String {
+/// A C header with the names that hosts give to the runtime's functions (`brolga.h`).
+fn header(module: &str, object: &Object, units: &[Unit<'_>]) -> String {
     let descriptor = pipeline::descriptor_symbol(module);
+    let prefix = macro_name(module);
     let mut text = format!(
-        "/* The programs of the module `{module}`, compiled by Brolga. */\n\
-         #pragma once\n\
-         #include <stdint.h>\n\n\
+        "/* A module compiled by Brolga: link its object file with libbrolga_runtime_c.a. */\n\
+         #pragma once\n\n\
          #ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n\
-         struct brolga_descriptor;\nstruct brolga_env;\n\n\
-         /* What the runtime loads. */\n\
+         struct brolga_descriptor;\n\
          extern const struct brolga_descriptor {descriptor};\n\n\
-         /* The programs, as the runtime calls them: native context and environment of one run. */\n"
+         /* For brolga_instance_new. */\n\
+         #define {prefix}_DESCRIPTOR (&{descriptor})\n\n\
+         /* Programs, for brolga_program_find. */\n"
     );
-    for unit in units {
-        let symbol = pipeline::program_symbol(module, &unit.program.name);
-        text.push_str(&format!("uint64_t {symbol}(void *context, struct brolga_env *env);\n"));
+    for Unit { program, .. } in units {
+        let kind = program.kind.map_or("", |kind| kind.info().name);
+        let name = &program.name;
+        text.push_str(&format!("#define {prefix}_PROGRAM_{} {name:?} /* {kind} */\n", macro_name(name)));
+    }
+    text.push_str("\n/* Maps, for brolga_map_find. */\n");
+    for map in object.maps.iter().filter(|map| map.kind.known().is_some()) {
+        let MapDef { name, kind, key_size, value_size, max_entries, .. } = map;
+        let about =
+            format!("{kind}: keys of {key_size}, values of {value_size} bytes, at most {max_entries}");
+        text.push_str(&format!("#define {prefix}_MAP_{} {name:?} /* {about} */\n", macro_name(name)));
     }
     text.push_str("\n#ifdef __cplusplus\n}\n#endif\n");
     text
+}
+
+/// A name in the spelling of C's macros.
+fn macro_name(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    name.trim_start_matches('.').chars().map(letter).collect()
 }
