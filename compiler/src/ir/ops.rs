@@ -521,6 +521,21 @@ pub enum Terminator {
 }
 
 impl Terminator {
+    /// The `n`th edge, in the order of [`Terminator::for_each_edge`].
+    #[must_use]
+    pub fn edge(&self, n: usize) -> Option<&Edge> {
+        match (self, n) {
+            (Self::Jump(edge) | Self::TailCall { next: edge, .. }, 0) => Some(edge),
+            (Self::Branch { then, .. }, 0) => Some(then),
+            (Self::Branch { otherwise, .. }, 1) => Some(otherwise),
+            (Self::Switch { cases, default, .. }, _) => match cases.get(n) {
+                Some((_, edge)) => Some(edge),
+                None => (n == cases.len()).then_some(default),
+            },
+            (Self::Jump(_) | Self::Branch { .. } | Self::TailCall { .. } | Self::Return(_), _) => None,
+        }
+    }
+
     /// Calls `f` with every edge.
     pub fn for_each_edge(&self, mut f: impl FnMut(&Edge)) {
         match self {

@@ -3,6 +3,16 @@
 //! A pass keeps what `ir::check` says, and the program's meaning; it takes from the facts only what
 //! the instructions already carry.
 
+mod alias;
+pub mod blocks;
+pub mod combine;
+pub mod constant;
+pub mod dead;
+pub mod simplify;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use crate::diag::CompileError;
 use crate::ir::{Unit, check};
 use crate::options::SelfCheck;
@@ -17,7 +27,12 @@ pub struct Pass {
 }
 
 /// All passes in the order in which they run.
-pub const PASSES: &[Pass] = &[];
+pub const PASSES: &[Pass] = &[
+    Pass { name: "simplify", run: simplify::run },
+    Pass { name: "blocks", run: blocks::run },
+    Pass { name: "combine", run: combine::loads_and_stores },
+    Pass { name: "simplify again", run: simplify::run },
+];
 
 /// Runs all passes.
 ///

@@ -1,0 +1,152 @@
+//! Passes against an evaluator, on random programs and on written ones.
+
+mod eval;
+mod random;
+
+use std::sync::Arc;
+
+use brolga_abi::ProgramKind;
+
+use super::{PASSES, checked, optimize};
+use crate::ir::{self, Unit};
+use crate::isa::asm::{AsmContext, assemble};
+use crate::options::SelfCheck;
+use crate::program::Program;
+use crate::verify::Facts;
+use random::Random;
+
+/// The intermediate form of a program over a buffer.
+fn build(text: &str) -> Unit {
+    let assembled =
+        assemble(text, &AsmContext::default()).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    let program = Program::from_insns("test", ProgramKind::RawMemory, assembled.insns, Arc::from([]));
+    let facts = Facts::assumed(&program, |_, _| {});
+    ir::build(&program, &facts).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn optimized(text: &str) -> Unit {
+    let mut unit = build(text);
+    optimize(&mut unit, SelfCheck::On).unwrap_or_else(|error| panic!("{error}"));
+    unit
+}
+
+/// Runs all passes one by one, and the program before and after each.
+fn assert_passes_keep(text: &str, random: &mut Random) {
+    let mut unit = build(text);
+    let buffers: Vec<Vec<u8>> = (0..3)
+        .map(|i| (0..random::BUFFER).map(|_| if i == 0 { 0 } else { random.next() as u8 }).collect())
+        .collect();
+    let expected: Vec<_> = buffers.iter().map(|buffer| eval::run(&unit, buffer)).collect();
+    for pass in PASSES {
+        let before = unit.to_string();
+        (pass.run)(&mut unit);
+        checked(&unit, pass.name, SelfCheck::On).unwrap_or_else(|e| panic!("{e}\nbefore:\n{before}\n{text}"));
+        for (buffer, expected) in buffers.iter().zip(&expected) {
+            let got = eval::run(&unit, buffer);
+            assert_eq!(&got, expected, "`{}` changed\n{text}\nbefore:\n{before}\nafter:\n{unit}", pass.name);
+        }
+    }
+}
+
+#[test]
+fn passes_keep_what_random_programs_do() {
+    let count = std::env::var("BROLGA_OPT_PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let start = std::env::var("BROLGA_OPT_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    for seed in start..start + count {
+        let mut random = Random(seed);
+        let text = random::program(&mut random);
+        assert_passes_keep(&text, &mut random);
+    }
+}
+
+/// The optimised form of the main function as text: one line an instruction or block, without the
+/// numbers of instructions, values named in the order in which they appear.
+fn text(program: &str) -> Vec<String> {
+    let unit = optimized(program);
+    let text = unit.functions[0].as_ref().expect("main is called").to_string();
+    let mut names = Vec::new();
+    let mut lines = Vec::new();
+    for line in text.lines().skip(1).take_while(|line| *line != "}") {
+        let line = match line.split_once(": ") {
+            Some((number, rest)) if number.trim().parse::<u32>().is_ok() => rest,
+            _ => line,
+        };
+        let mut out = String::new();
+        for word in line.split_inclusive(|c: char| !c.is_alphanumeric()) {
+            let name = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+            if name.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok()) {
+                let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
+                    names.push(name.to_owned());
+                    names.len() - 1
+                });
+                out += &format!("v{at}{}", &word[name.len()..]);
+            } else {
+                out += word;
+            }
+        }
+        lines.push(out);
+    }
+    lines
+}
+
+/// What is left of a program of one block.
+#[track_caller]
+fn assert_body(program: &str, expected: &[&str]) {
+    let text = text(program);
+    assert_eq!(text[1..], *expected, "{program}\n{text:#?}");
+}
+
+#[test]
+fn arithmetic_folds() {
+    assert_body("r0 = 6\nr0 *= 7\nexit", &["v5: i64 = const 42", "return v5"]);
+    assert_body("r0 = r1\nr0 += 4\nr0 -= 4\nexit", &["return v0"]);
+    assert_body("r0 = r1\nr0 ^= r0\nexit", &["v5: i64 = const 0", "return v5"]);
+    assert_body(
+        "r0 = *(u8 *)(r1 + 0)\nr0 &= 255\nw0 = w0\nr0 <<= 32\nr0 s>>= 32\nexit",
+        &["v5: i64 = load.u8 [v0+0] mixed", "return v5"],
+    );
+    assert_body(
+        "r2 = *(u8 *)(r1 + 0)\nr0 = 1\nif r2 > 255 goto +1\nr0 = 2\nexit",
+        &["v5: i64 = const 2", "return v5"],
+    );
+}
+
+#[test]
+fn a_decided_branch_decides_again() {
+    let text =
+        text("r0 = 1\nif r1 != 7 goto out\nr0 = r1\nif r1 == 7 goto out\nr0 = 3\nout: exit").join("\n");
+    assert!(text.contains("const 7") && !text.contains("const 3"), "{text}");
+}
+
+#[test]
+fn bytes_become_a_load() {
+    let little = "r0 = *(u8 *)(r1 + 3)\nr0 <<= 8\nr2 = *(u8 *)(r1 + 2)\nr0 |= r2\nexit";
+    assert_body(little, &["v5: i64 = load.u16 [v0+2] mixed", "return v5"]);
+    let big = "r0 = *(u8 *)(r1 + 2)\nr0 <<= 8\nr2 = *(u8 *)(r1 + 3)\nr0 |= r2\nexit";
+    assert_body(big, &["v5: i64 = load.u16 [v0+2] mixed", "v6: i64 = swap16 v5", "return v6"]);
+    let four = "r0 = *(u8 *)(r1 + 0)\nr2 = *(u8 *)(r1 + 1)\nr2 <<= 8\nr2 |= r0\nr3 = *(u8 *)(r1 + 2)\nr3 <<= 16\n\
+                r4 = *(u8 *)(r1 + 3)\nr4 <<= 24\nr4 |= r3\nr4 |= r2\nr0 = r4\nexit";
+    assert_body(four, &["v5: i64 = load.u32 [v0+0] mixed", "return v5"]);
+}
+
+#[test]
+fn a_store_between_keeps_bytes_apart() {
+    let other = "r0 = *(u8 *)(r1 + 3)\n*(u8 *)(r2 + 0) = 1\nr0 <<= 8\nr2 = *(u8 *)(r1 + 2)\nr0 |= r2\nexit";
+    assert_eq!(text(other).join("\n").matches("load.u8").count(), 2);
+    let apart = "r0 = *(u8 *)(r1 + 3)\n*(u8 *)(r1 + 4) = 1\nr0 <<= 8\nr2 = *(u8 *)(r1 + 2)\nr0 |= r2\nexit";
+    assert_eq!(text(apart).join("\n").matches("load.u16").count(), 1);
+}
+
+#[test]
+fn bytes_become_a_store() {
+    let big = "*(u8 *)(r1 + 1) = r2\nr2 >>= 8\n*(u8 *)(r1 + 0) = r2\nr0 = 0\nexit";
+    assert_body(big, &["v5: i64 = swap16 v1", "store.16 [v0+0] mixed, v5", "v6: i64 = const 0", "return v6"]);
+    let constant = "*(u8 *)(r1 + 1) = 1\n*(u8 *)(r1 + 0) = 2\nr0 = 0\nexit";
+    assert_eq!(text(constant).join("\n").matches("const 258").count(), 1);
+    let copied = "r3 = *(u8 *)(r1 + 0)\nr4 = *(u8 *)(r1 + 1)\n*(u8 *)(r10 - 2) = r3\n*(u8 *)(r10 - 1) = r4\n\
+                  r0 = *(u16 *)(r10 - 2)\nexit";
+    let copied = text(copied).join("\n");
+    assert!(copied.contains("load.u16") && !copied.contains("load.u8"), "{copied}");
+    let read_between = "*(u8 *)(r1 + 1) = r2\nr2 >>= 8\nr0 = *(u8 *)(r3 + 0)\n*(u8 *)(r1 + 0) = r2\nexit";
+    assert_eq!(text(read_between).join("\n").matches("store.8").count(), 2);
+}
