@@ -3,6 +3,7 @@
 use brolga_tests::case::Case;
 use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
+use brolga_tests::engines::object::ObjectEngine;
 use brolga_tests::engines::oracle::Oracle;
 use brolga_tests::engines::{Engine, Error};
 use brolga_tests::runner::{bless, blessing, case_files, load_and_run, mismatch, read_case};
@@ -53,6 +54,13 @@ fn oracle_agrees() {
 #[test]
 fn jit_agrees() {
     all_agree(&Jit::default());
+}
+
+#[test]
+fn object_agrees() {
+    if let Some(engine) = ObjectEngine::or_skip() {
+        all_agree(&engine);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use brolga_tests::edges::{Edge, Edges, all};
 use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
+use brolga_tests::engines::object::ObjectEngine;
 use brolga_tests::engines::oracle::Oracle;
 use brolga_tests::engines::{Engine, Error, Output};
 
@@ -75,6 +76,13 @@ fn every_row_is_executed_or_says_why_not() {
 #[test]
 fn the_jit_agrees() {
     agrees(&Jit::default());
+}
+
+#[test]
+fn the_object_agrees() {
+    if let Some(engine) = ObjectEngine::or_skip() {
+        agrees(&engine);
+    }
 }
 
 #[test]

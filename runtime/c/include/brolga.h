@@ -74,6 +74,25 @@ int brolga_run_socket_filter(const brolga_program *program, brolga_worker *worke
 /* Runs a raw_memory program on a buffer; *result is r0. */
 int brolga_run_raw(const brolga_program *program, brolga_worker *worker, void *memory, size_t len, uint64_t *result);
 
+/* One run for a test, in the manner of BPF_PROG_TEST_RUN: an XDP program runs on a packet, a socket filter on a frame
+ * whose Ethernet header is taken off, a raw_memory program on a buffer. */
+typedef struct brolga_test {
+    /* What it runs on. */
+    const void *data;
+    size_t len;
+    /* Takes the packet's metadata and the packet, or the buffer, as the program leaves it. */
+    void *out;
+    size_t out_size;
+    /* Bytes at out afterwards, and how many of them are metadata. */
+    size_t out_len;
+    size_t meta_len;
+    /* All 64 bits of r0. */
+    uint64_t result;
+} brolga_test;
+
+/* -ENOSPC where out is too small. */
+int brolga_test_run(const brolga_program *program, brolga_worker *worker, brolga_test *test);
+
 /* A map by its name. */
 brolga_map *brolga_map_find(const brolga_instance *instance, const char *name);
 void brolga_map_free(brolga_map *map);

@@ -8,6 +8,7 @@ use brolga_runtime::MapError;
 
 pub(crate) const EINVAL: i32 = 22;
 pub(crate) const ENOENT: i32 = 2;
+pub(crate) const ENOSPC: i32 = 28;
 
 thread_local! {
     static LAST: RefCell<CString> = RefCell::new(CString::default());

@@ -10,6 +10,7 @@
 mod error;
 mod map;
 mod run;
+mod test_run;
 #[cfg(test)]
 mod tests;
 

@@ -23,6 +23,7 @@ use brolga_compiler::verify::{Options, ShiftRule};
 use brolga_runtime::jit;
 use brolga_tests::case::hex;
 use brolga_tests::engines::jit::{Jit, refusal};
+use brolga_tests::engines::object::ObjectEngine;
 use brolga_tests::engines::oracle::Oracle;
 use brolga_tests::engines::{Engine, Input, Module};
 
@@ -93,7 +94,11 @@ fn run(args: Args) -> Result<u64, String> {
     let compiled = jit::Options { verify, ..jit::Options::default() };
     let engine: Box<dyn Engine> = match args.mode {
         Mode::Jit => Box::new(Jit { options: compiled, cpus: 1 }),
-        Mode::Object => return Err("--object is not there yet".to_owned()),
+        Mode::Object => {
+            let mut engine = ObjectEngine::new()?;
+            engine.verify = compiled.verify;
+            Box::new(engine)
+        }
         Mode::Interpret => Box::new(Oracle::default()),
     };
     let mut instance = engine.load(&module).map_err(|error| error.to_string())?;
