@@ -324,7 +324,9 @@ fn compile_makes_code_and_text() {
     }
     let header = path("dispatch.h");
     brolga(&["compile", object, "-o", &header, "--emit", "header"]).exits(0);
-    let check = Command::new("cc").args(["-x", "c", "-fsyntax-only", "-Wall", "-Werror", &header]).output();
+    let check = Command::new("cc")
+        .args(["-fsyntax-only", "-Wall", "-Werror", "-include", &header, "-x", "c", "/dev/null"])
+        .output();
     let check = Run::of(check.expect("a C compiler is there"));
     check.exits(0);
     brolga(&["compile", object, "-o", &path("x.o"), "--target", "pdp11"]).fails("cannot compile for `pdp11`");
