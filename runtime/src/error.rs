@@ -5,7 +5,7 @@ use std::fmt;
 use brolga_abi::ProgramKind;
 use brolga_abi::trap::Trap;
 
-use crate::maps::CreateError;
+use crate::maps::{CreateError, MapError};
 
 /// Why a runtime would not give what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +91,10 @@ pub enum InstanceError {
         /// The program.
         program: String,
     },
+    /// The module could not be loaded.
+    Load(LoadError),
+    /// A map or a variable does not fit the Rust types by which it is to be reached.
+    Type(MapError),
     /// No program has this name.
     NoProgram {
         /// The name that was asked for.
@@ -121,6 +125,8 @@ impl fmt::Display for InstanceError {
                 "program `{program}` cannot be entry {index} of `{name}`: the index is past the end, or programs of \
                  another kind jump through the map"
             ),
+            Self::Load(error) => error.fmt(f),
+            Self::Type(error) => error.fmt(f),
             Self::NoProgram { name, known } => {
                 write!(f, "no program `{name}` in the module, which has {}", list(known))
             }
@@ -133,6 +139,18 @@ impl fmt::Display for InstanceError {
 }
 
 impl std::error::Error for InstanceError {}
+
+impl From<LoadError> for InstanceError {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl From<MapError> for InstanceError {
+    fn from(error: MapError) -> Self {
+        Self::Type(error)
+    }
+}
 
 fn list(names: &[String]) -> String {
     if names.is_empty() {

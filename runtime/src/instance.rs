@@ -3,6 +3,7 @@
 //! Handles keep their instance. Two instances of one module share code and nothing else.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::error::{InstanceError, RunError};
 use crate::maps::{self, Map, MapError, MapHandle};
 use crate::module::{MapSpec, Module, ModuleInner, ModuleProgram};
 use crate::runtime::{Runtime, Shared};
+use crate::value::Value;
 use crate::worker::{Session, Worker};
 
 /// A module with maps of its own. Clones are the same instance.
@@ -310,54 +312,70 @@ impl GlobalHandle {
             return Err(MapError::ReadOnly);
         }
         if bytes.len() != self.size {
-            let expected = u32::try_from(self.size).expect("a variable lies in a value");
-            return Err(MapError::ValueSize { expected, found: bytes.len() });
+            return Err(self.size_error(bytes.len()));
         }
         self.array().write_part(self.offset, bytes);
         Ok(())
     }
 
-    /// The variable as a number.
+    /// The variable's value.
     ///
     /// # Errors
     ///
     /// A type of another size than the variable.
-    pub fn get<T: Scalar>(&self) -> Result<T, MapError> {
-        T::from_bytes(&self.read()).ok_or_else(|| MapError::ValueSize {
-            expected: u32::try_from(self.size).expect("a variable lies in a value"),
-            found: size_of::<T>(),
-        })
+    pub fn get<T: Value>(&self) -> Result<T, MapError> {
+        if T::SIZE != self.size {
+            return Err(self.size_error(T::SIZE));
+        }
+        Ok(T::read(&self.read()))
     }
 
-    /// Sets the variable to a number.
+    /// Sets the variable.
     ///
     /// # Errors
     ///
     /// As [`GlobalHandle::write`].
-    pub fn set<T: Scalar>(&self, value: T) -> Result<(), MapError> {
-        self.write(value.to_bytes().as_ref())
+    pub fn set<T: Value>(&self, value: T) -> Result<(), MapError> {
+        self.write(&value.to_vec())
+    }
+
+    /// The variable as a Rust type.
+    ///
+    /// # Errors
+    ///
+    /// A type of another size than the variable.
+    pub fn typed<T: Value>(self) -> Result<TypedGlobal<T>, MapError> {
+        if T::SIZE != self.size {
+            return Err(self.size_error(T::SIZE));
+        }
+        Ok(TypedGlobal { global: self, value: PhantomData })
+    }
+
+    fn size_error(&self, found: usize) -> MapError {
+        MapError::ValueSize { expected: u32::try_from(self.size).expect("a variable lies in a value"), found }
     }
 }
 
-/// A number as programs hold it: in the host's byte order.
-pub trait Scalar: Copy {
-    /// The number's bytes.
-    fn to_bytes(self) -> impl AsRef<[u8]>;
-    /// The number of exactly as many bytes.
-    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+/// A variable of an instance's global data, as a Rust type.
+#[derive(Clone, Debug)]
+pub struct TypedGlobal<T> {
+    global: GlobalHandle,
+    value: PhantomData<fn() -> T>,
 }
 
-macro_rules! scalar {
-    ($($ty:ty),*) => {$(
-        impl Scalar for $ty {
-            fn to_bytes(self) -> impl AsRef<[u8]> {
-                self.to_ne_bytes()
-            }
-            fn from_bytes(bytes: &[u8]) -> Option<Self> {
-                bytes.try_into().ok().map(Self::from_ne_bytes)
-            }
-        }
-    )*};
-}
+impl<T: Value> TypedGlobal<T> {
+    /// The variable's value.
+    #[must_use]
+    pub fn get(&self) -> T {
+        T::read(&self.global.read())
+    }
 
-scalar!(u8, u16, u32, u64, i8, i16, i32, i64);
+    /// Sets the variable.
+    ///
+    /// # Errors
+    ///
+    /// A constant: compiled code relies on it.
+    pub fn set(&self, value: T) -> Result<(), MapError> {
+        self.global.set(value)
+    }
+}

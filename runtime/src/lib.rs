@@ -29,6 +29,7 @@ mod sync;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod value;
 mod worker;
 
 pub use brolga_abi as abi;
@@ -38,9 +39,19 @@ pub use contexts::{Event, Packet, RawMemory, Redirect, SocketPacket, XdpVerdict}
 pub use error::{InstanceError, LoadError, RunError, RuntimeError};
 pub use helpers::{implementation, resolve};
 pub use hook::{Hook, Packets, Replayed};
-pub use instance::{GlobalHandle, Instance, ProgramHandle, Scalar};
-pub use maps::{CreateError, Entry, Keys, MapError, MapHandle, MapInfo, Update};
+pub use instance::{GlobalHandle, Instance, ProgramHandle, TypedGlobal};
+pub use maps::{CreateError, Entry, Keys, MapError, MapHandle, MapInfo, TypedMap, Update};
 pub use module::{Module, ProgramInfo};
 pub use options::{Clock, RuntimeOptions, Seed, Trace};
 pub use runtime::Runtime;
+pub use value::Value;
 pub use worker::{Session, Worker};
+
+/// Includes the module that `brolga-build` made of an object in the build script: put it into a
+/// module of its own, `mod firewall { brolga_runtime::include_module!("firewall"); }`.
+#[macro_export]
+macro_rules! include_module {
+    ($name:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $name, ".rs"));
+    };
+}

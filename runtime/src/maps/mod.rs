@@ -14,6 +14,7 @@ mod prog_array;
 mod table;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ use brolga_abi::MapKind;
 
 pub use create::CreateError;
 pub use handle::{Entry, Keys, MapError, MapHandle, MapInfo, Update};
+pub use typed::TypedMap;
 
 pub(crate) use array::Array;
 pub(crate) use create::create;
