@@ -13,13 +13,13 @@ fn objects() -> Vec<Vec<u8>> {
 
 #[test]
 fn mutated_objects_neither_panic_nor_hang() {
-    let plan = Plan { first: 0, cases: 3000, seed: 1, threads: 2, patience: Duration::from_secs(120) };
+    let plan = Plan { first: 0, cases: 1000, seed: 1, threads: 2, patience: Duration::from_secs(120) };
     let summary = run(&objects(), plan);
-    assert_eq!(summary.cases, 3000);
+    assert_eq!(summary.cases, 1000);
     assert!(summary.panics.is_empty(), "{summary}");
     let count = |outcome| summary.outcomes.get(outcome).copied().unwrap_or_default();
-    assert!(count("object loads") > 300, "mutations spoil everything: {summary}");
-    assert!(count("object malformed") > 300, "mutations spoil nothing: {summary}");
+    assert!(count("object loads") > 100, "mutations spoil everything: {summary}");
+    assert!(count("object malformed") > 100, "mutations spoil nothing: {summary}");
 }
 
 #[test]
