@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod combine;
 pub mod constant;
 pub mod dead;
+pub mod promote;
 pub mod simplify;
 mod table;
 #[cfg(test)]
@@ -30,8 +31,11 @@ pub struct Pass {
 pub const PASSES: &[Pass] = &[
     Pass { name: "simplify", run: simplify::run },
     Pass { name: "blocks", run: blocks::run },
+    Pass { name: "combine loads", run: combine::loads },
+    Pass { name: "promote", run: promote::run },
+    Pass { name: "simplify promoted", run: simplify::run },
     Pass { name: "combine", run: combine::loads_and_stores },
-    Pass { name: "simplify again", run: simplify::run },
+    Pass { name: "simplify combined", run: simplify::run },
 ];
 
 /// Runs all passes.

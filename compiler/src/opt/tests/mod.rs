@@ -150,3 +150,25 @@ fn bytes_become_a_store() {
     let read_between = "*(u8 *)(r1 + 1) = r2\nr2 >>= 8\nr0 = *(u8 *)(r3 + 0)\n*(u8 *)(r1 + 0) = r2\nexit";
     assert_eq!(text(read_between).join("\n").matches("store.8").count(), 2);
 }
+
+#[test]
+fn spilled_values_leave_the_stack() {
+    let spilled = "*(u64 *)(r10 - 8) = r2\nr0 = *(u64 *)(r10 - 8)\nexit";
+    assert_body(spilled, &["return v1"]);
+    let halves = "*(u64 *)(r10 - 8) = 0\n*(u32 *)(r10 - 4) = r2\nr0 = *(u32 *)(r10 - 4)\nr3 = *(u32 *)(r10 - 8)\n\
+                  r0 += r3\nexit";
+    assert_body(halves, &["v5: i64 = uext32 v1", "return v5"]);
+    let around = "r0 = 0\n*(u64 *)(r10 - 8) = 9\nloop: r0 += r2\nr3 = *(u64 *)(r10 - 8)\nr3 -= 1\n\
+                  *(u64 *)(r10 - 8) = r3\nif r3 != 0 goto loop\nexit";
+    let around = text(around).join("\n");
+    assert!(!around.contains("load") && !around.contains("store"), "{around}");
+}
+
+#[test]
+fn an_index_keeps_what_it_may_reach_in_memory() {
+    let indexed = "*(u64 *)(r10 - 16) = r2\n*(u64 *)(r10 - 8) = r3\nr4 &= 7\nr5 = r10\nr5 += r4\n\
+                   r0 = *(u8 *)(r5 - 8)\nr1 = *(u64 *)(r10 - 16)\nr0 += r1\nexit";
+    let indexed = text(indexed).join("\n");
+    assert_eq!(indexed.matches("store").count(), 1, "{indexed}");
+    assert!(indexed.contains("stack-8"), "{indexed}");
+}
