@@ -314,7 +314,7 @@ impl<'p> Explorer<'p> {
     /// Sets a register of the executing function.
     pub fn set(&mut self, reg: Reg, value: Value) {
         let at = self.at;
-        *self.state.reg_mut(reg) = value.from_insn(at);
+        *self.state.reg_mut(reg) = value.set_at(at);
     }
 
     pub(super) fn check_initialised(&self, reads: RegSet) -> Check {

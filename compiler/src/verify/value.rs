@@ -103,7 +103,7 @@ impl Value {
     }
 
     /// The same, set by an instruction.
-    pub const fn from_insn(mut self, at: InsnIdx) -> Self {
+    pub const fn set_at(mut self, at: InsnIdx) -> Self {
         self.origin = Some(at);
         self
     }

@@ -129,11 +129,7 @@ impl Explorer<'_> {
         }
         let value = *self.state.reg(src);
         if !value.is_scalar() {
-            let num = match width {
-                Width::W64 => Scalar::UNKNOWN,
-                Width::W32 => Scalar::unknown_of(Size::W),
-            };
-            self.set(dst, Value::scalar(num));
+            self.set(dst, Value::scalar(unknown(width)));
             return Ok(());
         }
         // A number without the sign bit stays itself.
@@ -194,7 +190,7 @@ impl Explorer<'_> {
         let left = *self.state.reg(dst);
         match (left.is_scalar(), src.is_scalar()) {
             (true, true) => {
-                self.numbers(op, width, dst, reg == Some(dst), src);
+                self.numbers(op, width, dst, reg, src);
                 Ok(())
             }
             (false, false) => {
@@ -219,9 +215,14 @@ impl Explorer<'_> {
         }
     }
 
-    fn numbers(&mut self, op: AluOp, width: Width, dst: Reg, aliases: bool, src: &Value) {
+    fn numbers(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, src: &Value) {
+        let (from_register, aliases) = (reg.is_some(), reg == Some(dst));
         let mut value = *self.state.reg(dst);
-        value.num = Scalar::alu(op, width, value.num, src.num);
+        value.num = if from_register && may_exceed(op, width, &src.num) {
+            unknown(width)
+        } else {
+            Scalar::alu(op, width, value.num, src.num)
+        };
         let by = src.num.as_constant().and_then(|by| i32::try_from(by).ok());
         // `dst` stays a known distance from the numbers that it was copied from.
         match by {
@@ -381,6 +382,36 @@ impl Explorer<'_> {
 
 fn fixed(off: Option<i64>) -> Option<i32> {
     off.and_then(|off| i32::try_from(off).ok())
+}
+
+/// Any result of an operation.
+fn unknown(width: Width) -> Scalar {
+    match width {
+        Width::W64 => Scalar::UNKNOWN,
+        Width::W32 => Scalar::unknown_of(Size::W),
+    }
+}
+
+/// A shift by a register that may hold the width or more. The machine masks it, but Linux takes its
+/// result for anything, and so must we: it refuses what would rely on it.
+fn may_exceed(op: AluOp, width: Width, by: &Scalar) -> bool {
+    match op {
+        AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => match width {
+            Width::W64 => by.umax() >= 64,
+            Width::W32 => by.u32_max() >= 32,
+        },
+        AluOp::Add
+        | AluOp::Sub
+        | AluOp::Mul
+        | AluOp::Div
+        | AluOp::Sdiv
+        | AluOp::Mod
+        | AluOp::Smod
+        | AluOp::Or
+        | AluOp::And
+        | AluOp::Xor
+        | AluOp::Mov => false,
+    }
 }
 
 /// An operator as the kernel's messages spell it.
