@@ -21,6 +21,8 @@ use crate::program::{MapDef, MapId, Program};
 use crate::verify::Facts;
 use crate::{ir, isa, opt};
 
+/// Operations that one function may have: Cranelift numbers at most two million registers.
+const MAX_OPERATIONS: usize = 500_000;
 /// Stack that one compiled function may use: eight of them are called at most, on a thread's stack.
 const MAX_FRAME: u32 = 128 * 1024;
 
@@ -160,6 +162,15 @@ fn intermediate(unit: &Unit<'_>, options: &CodeOptions) -> Result<ir::Unit, Comp
 /// Cuts large functions into regions that the register allocator can cope with.
 fn cut_large(ir: &mut ir::Unit, region: usize, options: &CodeOptions) -> Result<(), CompileError> {
     for function in ir.functions.iter_mut().flatten() {
+        let operations: usize = function.layout.iter().map(|block| function.block(*block).insts.len()).sum();
+        if operations > MAX_OPERATIONS {
+            return Err(CompileError::TooLarge {
+                program: ir.name.clone(),
+                what: "operations in one function",
+                limit: MAX_OPERATIONS as u64,
+                found: operations as u64,
+            });
+        }
         cut(function, region);
         if function.stack_bytes > MAX_FRAME {
             return Err(CompileError::TooLarge {

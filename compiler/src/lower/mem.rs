@@ -2,6 +2,9 @@
 //!
 //! An access is little-endian, except the context's. Atomics are sequentially consistent, which is
 //! at least what the ISA asks for, and so are load-acquire and store-release.
+//!
+//! A stack frame is not cleared. Where the verifier lets a program read stack that it never wrote, as
+//! Linux does for privileged ones, it reads whatever was there, and two runs may differ.
 
 use cranelift_codegen::ir::{self as clif, AtomicRmwOp, Endianness, InstBuilder, MemFlagsData, types};
 

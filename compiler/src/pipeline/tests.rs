@@ -154,6 +154,27 @@ fn division_is_total() {
 }
 
 #[test]
+fn constant_divisors_divide_exactly() {
+    for divisor in [1u32, 3, 7, 10, 16, 641, 1000, 0x7fff_ffff] {
+        for a in [0u64, 1, 9, 10, 6999, 0xffff_ffff, 1 << 32, (1 << 63) + 5, u64::MAX] {
+            let low = a as u32;
+            for (op, expected) in [
+                (format!("r0 /= {divisor}"), a / u64::from(divisor)),
+                (format!("r0 %= {divisor}"), a % u64::from(divisor)),
+                (format!("w0 /= {divisor}"), u64::from(low / divisor)),
+                (format!("w0 %= {divisor}"), u64::from(low % divisor)),
+            ] {
+                assert_eq!(
+                    run_with(&format!("r0 = {a:#x} ll\n{op}\nexit"), &mut [], Optimize::None),
+                    expected,
+                    "{a}: {op}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn shifts_take_their_amount_modulo_the_width() {
     assert_eq!(eval("r0 = 1\nr1 = 65\nr0 <<= r1\nexit"), 2);
     assert_eq!(eval("r0 = -8\nr1 = 33\nw0 s>>= w1\nexit"), 0xffff_fffc);
