@@ -258,3 +258,51 @@ fn rendered(program: &Program, diagnostic: &Diagnostic) -> String {
         None => String::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(name: &str, object: &[u8]) -> Result<Output, Error> {
+        Builder::new("object.bpf.o").build(name, object, Target::Host)
+    }
+
+    #[test]
+    fn maps_variables_and_programs_have_rust_types() {
+        let firewall =
+            build("firewall", include_bytes!("../../../examples/firewall.bpf.o")).expect("accepted");
+        for line in [
+            "pub blocked_v4: ::brolga_runtime::TypedMap<u32, Counter>,",
+            "pub blocked_ports: ::brolga_runtime::TypedMap<Port, Counter>,",
+            "pub packets: u64,",
+            "static brolga_v1_descriptor_firewall: ",
+            "pub fn firewall(&self, worker: &mut ::brolga_runtime::Worker, packet: &mut ::brolga_runtime::Packet)",
+        ] {
+            assert!(firewall.rust.contains(line), "no `{line}` in:\n{}", firewall.rust);
+        }
+        let protocols =
+            build("protocols", include_bytes!("../../../examples/protocols.bpf.o")).expect("accepted");
+        let line = "pub sample_every: ::brolga_runtime::TypedGlobal<u32>,";
+        assert!(protocols.rust.contains(line), "no `{line}` in:\n{}", protocols.rust);
+    }
+
+    #[test]
+    fn equal_input_gives_equal_output() {
+        let object = include_bytes!("../../../examples/dispatch.bpf.o");
+        let [first, second] = [(); 2].map(|()| build("dispatch", object).expect("accepted"));
+        assert_eq!(first.archive, second.archive);
+        assert_eq!(first.rust, second.rust);
+    }
+
+    #[test]
+    fn failures_say_what_and_where() {
+        let text = build("x", b"not an object").expect_err("not ELF").to_string();
+        assert!(text.starts_with("object.bpf.o: "), "{text}");
+        let text = build("two words", b"").expect_err("no identifier").to_string();
+        assert_eq!(text, "`two words` cannot be the name of a Rust module");
+        let object = include_bytes!("../../../examples/protocols.bpf.o");
+        let unknown = Builder::new("object.bpf.o").global("no_such_variable", [1]);
+        let text = unknown.build("x", object, Target::Host).expect_err("no such variable").to_string();
+        assert!(text.contains("no_such_variable"), "{text}");
+    }
+}

@@ -50,6 +50,7 @@ impl<'b> Types<'b> {
             Kind::Int => integer(ty.int().is_some_and(|int| int.signed), ty.size()),
             Kind::Enum | Kind::Enum64 => integer(ty.flag(), ty.size()),
             Kind::Ptr => integer(false, 8),
+            Kind::Var if depth < DEPTH => self.known(ty.referenced(), depth + 1),
             Kind::Array => {
                 let array = ty.array().filter(|array| array.len <= LENGTH)?;
                 let (element, size) = self.known(array.element, depth + 1).filter(|_| depth < DEPTH)?;
@@ -63,6 +64,7 @@ impl<'b> Types<'b> {
                 Some((name, ty.size()))
             }
             Kind::Void
+            | Kind::Var
             | Kind::Union
             | Kind::Fwd
             | Kind::Typedef
@@ -72,7 +74,6 @@ impl<'b> Types<'b> {
             | Kind::TypeTag
             | Kind::Func
             | Kind::FuncProto
-            | Kind::Var
             | Kind::Datasec
             | Kind::Float
             | Kind::DeclTag => None,
