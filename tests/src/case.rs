@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use brolga_abi::{MapKind, ProgramKind};
 use brolga_compiler::isa::asm::{AsmContext, Assembled};
-use brolga_compiler::isa::{Endianness, Insn, InsnIdx, NoNames, assemble, decode, listing};
+use brolga_compiler::isa::{Endianness, Insn, InsnIdx, NoNames, assemble, decode, disasm};
 use brolga_compiler::program::{GlobalData, MapDef, MapId, Program};
 
 use crate::engines::{Contents, Input, Module};
@@ -191,7 +191,9 @@ impl Case {
         }
         for (at, program) in module.programs.iter().enumerate() {
             let name = if at == 0 { "asm".to_owned() } else { format!("asm {}", program.name) };
-            sections.set(&name, &listing(&program.insns, &NoNames).to_string());
+            let insns = program.insns.iter().filter(|insn| **insn != Insn::SecondSlot);
+            let lines: Vec<_> = insns.map(|insn| disasm(insn, &NoNames).to_string()).collect();
+            sections.set(&name, &lines.join("\n"));
         }
         Self {
             path: PathBuf::new(),

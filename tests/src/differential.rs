@@ -13,6 +13,7 @@ use crate::engines::kernel::Kernel;
 use crate::engines::oracle::Oracle;
 use crate::engines::{Engine, Error, Instance, Module};
 use crate::generate::{Generated, generate};
+use crate::minimise::minimise;
 use crate::runner::{self, Outcome};
 
 /// What takes part besides the oracle.
@@ -132,6 +133,33 @@ fn run_batch(cases: &[(u64, Case)], engines: &Engines, report: &mut Report) {
     }
 }
 
+/// The smallest program that still fails as a seed's does, as a case whose results are the oracle's.
+/// It reads nothing of the stack that it has not written: that is everyone's own.
+#[must_use]
+pub fn minimised(seed: u64, engine: &dyn Engine) -> Case {
+    let generated = generate(seed);
+    let original = case_of(seed, &generated);
+    let accepts_all = engine.name() == "kernel";
+    let mut wrong = |module: &Module| {
+        let case = Case { module: module.clone(), ..original.clone() };
+        if !accepts_all && verdict(module).is_err() {
+            return false;
+        }
+        let Ok(expected) = runner::load_and_run(&case, &Oracle::strict()) else { return false };
+        match runner::load_and_run(&case, engine) {
+            Ok(outcome) => expected.difference(&outcome).is_some(),
+            Err(error) => !matches!(error, Error::Rejected(_) | Error::Unsupported(_)),
+        }
+    };
+    let small = minimise(&generated.module, &mut wrong);
+    let about = format!("Found by random program {seed} on {}.", engine.name());
+    let mut case = Case::from_module(&about, &small, &generated.elements, &generated.input);
+    if let Ok(outcome) = runner::load_and_run(&case, &Oracle::default()) {
+        runner::bless(&mut case, &outcome);
+    }
+    case
+}
+
 fn compare(
     seed: u64,
     engine: &str,
@@ -154,4 +182,60 @@ fn last_lines(error: &Error) -> String {
     let text = error.to_string();
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(3)..].join(" / ")
+}
+
+#[cfg(test)]
+mod tests {
+    use brolga_compiler::isa::{AluOp, Insn};
+    use brolga_compiler::program::MapId;
+
+    use super::*;
+    use crate::engines::{Contents, Input, Output};
+
+    #[test]
+    fn cases_of_random_programs_can_be_read_again() {
+        for seed in 0..20 {
+            let case = case_of(seed, &generate(seed));
+            let again = Case::parse(&case.sections.text()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            assert_eq!(again.module.programs[0].insns, case.module.programs[0].insns, "seed {seed}");
+            assert_eq!(again.module.maps, case.module.maps, "seed {seed}");
+            assert_eq!((again.elements, again.input), (case.elements, case.input), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_engine_is_found_and_its_case_is_small() {
+        /// The oracle, but `r0` is one more where the program multiplies.
+        struct Wrong;
+        struct WrongInstance(Box<dyn Instance>, bool);
+        impl Engine for Wrong {
+            fn name(&self) -> &'static str {
+                "wrong"
+            }
+            fn load(&self, module: &Module) -> Result<Box<dyn Instance>, Error> {
+                let multiplies = |i: &Insn| matches!(i, Insn::Alu { op: AluOp::Mul, .. });
+                let wrong = module.programs[0].insns.iter().any(multiplies);
+                Ok(Box::new(WrongInstance(Oracle::default().load(module)?, wrong)))
+            }
+        }
+        impl Instance for WrongInstance {
+            fn run(&mut self, program: usize, input: &Input) -> Result<Output, Error> {
+                let mut output = self.0.run(program, input)?;
+                output.ret += u64::from(self.1);
+                Ok(output)
+            }
+            fn update(&mut self, map: MapId, key: &[u8], values: &[Vec<u8>]) -> Result<(), Error> {
+                self.0.update(map, key, values)
+            }
+            fn contents(&mut self, map: MapId) -> Result<Contents, Error> {
+                self.0.contents(map)
+            }
+        }
+        let mut report = Report::default();
+        let engines = Engines { kernel: None, compiled: vec![Box::new(Wrong)] };
+        run(0..3, 3, &engines, &mut report);
+        assert_eq!(report.failures.len(), 3, "every random program multiplies in the end");
+        let case = minimised(report.failures[0].0, &Wrong);
+        assert!(case.module.programs[0].insns.len() <= 6, "{}", case.sections.text());
+    }
 }

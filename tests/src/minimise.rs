@@ -1,7 +1,7 @@
 //! Makes a program smaller while what is wrong with it stays wrong.
 //!
-//! Instructions become jumps to the next slot, so that no distance changes; at the end those jumps
-//! are taken out. What "wrong" means is the caller's: it sees whole modules.
+//! Instructions become jumps to the next slot, then those jumps and what nothing reaches any more are
+//! taken out, and distances follow. What "wrong" means is the caller's: it sees whole modules.
 
 use brolga_compiler::isa::{CallTarget, Imm64, Insn, InsnIdx};
 use brolga_compiler::program::Program;
@@ -20,20 +20,49 @@ pub fn minimise(module: &Module, wrong: &mut dyn FnMut(&Module) -> bool) -> Modu
         while at < best.len() {
             let mut candidate = best.clone();
             blank(&mut candidate, at..(at + chunk).min(best.len()));
-            if candidate != best && wrong(&with_insns(module, candidate.clone())) {
+            blank_unreached(&mut candidate);
+            let candidate = without_nothings(&candidate);
+            if candidate.len() < best.len() && wrong(&with_insns(module, candidate.clone())) {
                 best = candidate;
                 changed = true;
+            } else {
+                at += chunk;
             }
-            at += chunk;
         }
         if chunk > 1 {
             chunk /= 2;
         } else if !changed {
-            break;
+            return with_insns(module, best);
         }
     }
-    let compact = with_insns(module, without_nothings(&best));
-    if wrong(&compact) { compact } else { with_insns(module, best) }
+}
+
+/// Blanks what no path from the first instruction reaches.
+fn blank_unreached(insns: &mut [Insn]) {
+    let mut reached = vec![false; insns.len()];
+    let mut open = vec![0];
+    while let Some(at) = open.pop() {
+        if at >= insns.len() || std::mem::replace(&mut reached[at], true) {
+            continue;
+        }
+        let jump = |off: i32| InsnIdx(u32::try_from(at).unwrap_or(u32::MAX)).jump(off).map(InsnIdx::index);
+        let (target, goes_on) = match insns[at] {
+            Insn::Ja { off } => (jump(off.into()), false),
+            Insn::Gotol { off } => (jump(off), false),
+            Insn::Branch { off, .. } | Insn::MayGoto { off } => (jump(off.into()), true),
+            Insn::Call(CallTarget::Subprog(off)) => (jump(off), true),
+            Insn::LoadImm64 { imm: Imm64::Func(off), .. } => (jump(off), true),
+            Insn::Exit => (None, false),
+            _ => (None, true),
+        };
+        open.extend(target);
+        open.extend(goes_on.then_some(at + 1));
+    }
+    for (insn, reached) in insns.iter_mut().zip(reached) {
+        if !reached {
+            *insn = NOTHING;
+        }
+    }
 }
 
 fn blank(insns: &mut [Insn], range: std::ops::Range<usize>) {

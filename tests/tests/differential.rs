@@ -3,11 +3,15 @@
 //! The binary `differential` runs as many as one likes.
 
 use brolga_tests::differential::{Engines, Report, run};
+use brolga_tests::engines::Engine;
 use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
+use brolga_tests::engines::object::ObjectEngine;
 
 fn programs(first: u64) {
-    let engines = Engines { kernel: Kernel::or_skip(), compiled: vec![Box::new(Jit::default())] };
+    let mut compiled: Vec<Box<dyn Engine>> = vec![Box::new(Jit::default())];
+    compiled.extend(ObjectEngine::or_skip().map(|engine| Box::new(engine) as Box<dyn Engine>));
+    let engines = Engines { kernel: Kernel::or_skip(), compiled };
     let mut report = Report::default();
     run(first..first + 500, 500, &engines, &mut report);
     assert!(report.failures.is_empty(), "{report}\n{:#?}", report.failures);

@@ -1,12 +1,19 @@
 //! Runs many random programs on all engines: `differential [COUNT [FIRST SEED]]`.
 //!
-//! Prints one line at the end, and every disagreement as it is found; exits with 1 where there is one.
+//! Prints one line at the end, and every disagreement as it is found, which it also writes as a small
+//! case below `tests/cases/regressions`; exits with 1 where there is one.
 
 use std::process::ExitCode;
 
-use brolga_tests::differential::{Engines, Report, run};
+use brolga_tests::differential::{Engines, Report, minimised, run};
+use brolga_tests::engines::Engine;
 use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
+use brolga_tests::engines::object::ObjectEngine;
+use brolga_tests::runner::cases_dir;
+
+/// Programs of one executable of the object engine.
+const BATCH: usize = 500;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>());
@@ -14,23 +21,36 @@ fn main() -> ExitCode {
         eprintln!("usage: differential [COUNT [FIRST_SEED]]");
         return ExitCode::from(2);
     };
-    let engines = Engines { kernel: Kernel::or_skip(), compiled: vec![Box::new(Jit::default())] };
+    let mut compiled: Vec<Box<dyn Engine>> = vec![Box::new(Jit::default())];
+    compiled.extend(ObjectEngine::or_skip().map(|engine| Box::new(engine) as Box<dyn Engine>));
+    let engines = Engines { kernel: Kernel::or_skip(), compiled };
     let mut report = Report::default();
-    let mut shown = (0, 0, 0);
-    for start in (first..first + count).step_by(1000) {
-        run(start..(start + 1000).min(first + count), 200, &engines, &mut report);
-        for (seed, engine, what) in &report.failures[shown.0..] {
-            println!("seed {seed} on {engine}: {what}");
-        }
-        for (seed, why) in report.only_brolga[shown.1..].iter().take(5) {
-            println!("seed {seed} only Brolga accepts: {why}");
-        }
-        for (seed, why) in report.only_kernel[shown.2..].iter().take(5) {
-            println!("seed {seed} only Linux accepts: {why}");
-        }
-        shown = (report.failures.len(), report.only_brolga.len(), report.only_kernel.len());
-        eprintln!("{report}");
+    for start in (first..first + count).step_by(2000) {
+        let shown = report.clone();
+        run(start..(start + 2000).min(first + count), BATCH, &engines, &mut report);
+        tell(&report, &shown, &engines);
     }
     println!("{report}");
     if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints what is new, and writes new disagreements as small cases.
+fn tell(report: &Report, shown: &Report, engines: &Engines) {
+    for (seed, why) in report.only_brolga[shown.only_brolga.len()..].iter().take(5) {
+        println!("seed {seed} only Brolga accepts: {why}");
+    }
+    for (seed, why) in report.only_kernel[shown.only_kernel.len()..].iter().take(5) {
+        println!("seed {seed} only Linux accepts: {why}");
+    }
+    for (seed, name, what) in &report.failures[shown.failures.len()..] {
+        println!("seed {seed} on {name}: {what}");
+        let kernel = engines.kernel.iter().map(|engine| engine as &dyn Engine);
+        let mut all = engines.compiled.iter().map(|engine| &**engine).chain(kernel);
+        let Some(engine) = all.find(|engine| engine.name() == name) else { continue };
+        let path = cases_dir().join(format!("regressions/random_{seed}_{name}.data"));
+        if let Err(error) = std::fs::write(&path, minimised(*seed, engine).sections.text()) {
+            eprintln!("{}: {error}", path.display());
+        }
+    }
+    eprintln!("{report}");
 }

@@ -10,6 +10,17 @@ use crate::oracle::{Hooks, Machine};
 pub struct Oracle {
     /// Clock, random numbers and CPU.
     pub hooks: Hooks,
+    /// Whether reading stack that was never written is a failure. Linux allows it to privileged
+    /// programs, whose result is then their own affair.
+    pub strict: bool,
+}
+
+impl Oracle {
+    /// An interpreter for which reading stack that was never written is a failure.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self { strict: true, ..Self::default() }
+    }
 }
 
 impl Engine for Oracle {
@@ -18,13 +29,19 @@ impl Engine for Oracle {
     }
 
     fn load(&self, module: &Module) -> Result<Box<dyn Instance>, Error> {
-        Ok(Box::new(Machine::new(module, self.hooks)))
+        let mut machine = Machine::new(module, self.hooks);
+        machine.strict = self.strict;
+        Ok(Box::new(machine))
     }
 }
 
 impl Instance for Machine {
     fn run(&mut self, program: usize, input: &Input) -> Result<Output, Error> {
-        Machine::run(self, program, input).map_err(Error::Fault)
+        let output = Machine::run(self, program, input).map_err(Error::Fault)?;
+        if self.strict && self.uninitialised_reads > 0 {
+            return Err(Error::Failed("the result depends on stack that was never written".to_owned()));
+        }
+        Ok(output)
     }
 
     fn update(&mut self, map: MapId, key: &[u8], values: &[Vec<u8>]) -> Result<(), Error> {

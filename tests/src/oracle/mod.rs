@@ -62,6 +62,8 @@ pub struct Machine {
     pub(crate) context: Option<RegionId>,
     /// Instructions that a run may execute.
     pub fuel: u64,
+    /// Whether results that depend on such bytes are failures; the engine looks at it.
+    pub strict: bool,
     /// Stack bytes that were read before they were written, over all runs.
     pub uninitialised_reads: u64,
 }
@@ -88,6 +90,7 @@ impl Machine {
             hooks,
             context: None,
             fuel: FUEL,
+            strict: false,
             uninitialised_reads: 0,
         }
     }
