@@ -35,7 +35,7 @@ impl FunctionLowering<'_> {
         }
     }
 
-    pub(super) fn edge_args(&self, edge: &Edge) -> Vec<BlockArg> {
+    pub(super) fn edge_args(&mut self, edge: &Edge) -> Vec<BlockArg> {
         edge.args.iter().map(|arg| BlockArg::from(self.value(*arg))).collect()
     }
 
@@ -104,14 +104,14 @@ impl FunctionLowering<'_> {
         for (case, edge) in cases {
             let way = self.builder.create_block();
             switch.set_entry(u128::from(*case), way);
-            ways.push((way, edge));
+            // Arguments are made here: a constant made on one way would not be there on another.
+            ways.push((way, self.block(edge.block), self.edge_args(edge)));
         }
         let other = self.builder.create_block();
-        ways.push((other, default));
+        ways.push((other, self.block(default.block), self.edge_args(default)));
         switch.emit(&mut self.builder, value, other);
-        for (way, edge) in ways {
+        for (way, block, args) in ways {
             self.builder.switch_to_block(way);
-            let (block, args) = (self.block(edge.block), self.edge_args(edge));
             self.builder.ins().jump(block, &args);
         }
     }

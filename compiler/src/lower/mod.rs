@@ -56,8 +56,11 @@ struct FunctionLowering<'a> {
     unit: &'a Unit,
     function: &'a Function,
     builder: FunctionBuilder<'a>,
-    /// Cranelift's value of each value that was lowered.
-    values: Vec<Option<clif::Value>>,
+    /// Cranelift's value of each value that was lowered, and for constants the block in which it is:
+    /// each block makes its own, since a register that holds a constant for long is a register lost.
+    values: Vec<Option<(Block, clif::Value)>>,
+    /// The block that is being lowered.
+    current: Block,
     /// Cranelift's block of each block of the layout.
     blocks: Vec<Option<clif::Block>>,
     /// The environment: the last parameter.
@@ -86,7 +89,7 @@ impl<'a> FunctionLowering<'a> {
             let made = blocks[block.index()].expect("made above");
             for param in &function.block(*block).params {
                 let value = builder.append_block_param(made, clif_type(function.ty(*param)));
-                values[param.index()] = Some(value);
+                values[param.index()] = Some((*block, value));
             }
         }
         let entry = blocks[function.entry().index()].expect("made above");
@@ -96,13 +99,15 @@ impl<'a> FunctionLowering<'a> {
             builder.create_sized_stack_slot(clif::StackSlotData::new(kind, function.stack_bytes, 3))
         });
         let (callees, maps) = (callee::Callees::default(), map::MapBases::default());
-        Self { isa, unit, function, builder, values, blocks, env, frame, callees, maps }
+        let current = function.entry();
+        Self { isa, unit, function, builder, values, current, blocks, env, frame, callees, maps }
     }
 
     fn run(mut self) {
         // Dominators come first in reverse postorder, whatever the order of the code is.
         for block in self.function.reverse_postorder() {
             self.builder.switch_to_block(self.block(block));
+            self.current = block;
             self.maps.forget();
             let data = self.function.block(block);
             for inst in &data.insts {
@@ -120,7 +125,8 @@ impl<'a> FunctionLowering<'a> {
         self.set_origin(data.origin);
         let ty = data.result.map_or(types::I64, |result| clif_type(self.function.ty(result)));
         let value = match data.op {
-            Op::Const(bits) => self.builder.ins().iconst(ty, bits.cast_signed()),
+            // Made where they are used.
+            Op::Const(_) | Op::StackAddr(_) => return,
             Op::Binary { op, a, b } => self.binary(op, a, b),
             Op::Unary { op, a } => self.unary(op, a),
             Op::Compare { cond, a, b } => self.compare(cond, a, b),
@@ -143,7 +149,6 @@ impl<'a> FunctionLowering<'a> {
             Op::AtomicCas { mem, size, expected, value } => self.atomic_cas(mem, size, expected, value),
             Op::LoadAcquire { mem, size } => self.load_acquire(mem, size),
             Op::StoreRelease { mem, size, value } => return self.store_release(mem, size, value),
-            Op::StackAddr(off) => self.stack_addr(off),
             Op::MapHandle(map) => self.map_handle(map),
             Op::MapValueAddr { map, off } => self.map_value_addr(map, off),
             Op::MapElemAddr { map, index } => self.map_elem_addr(map, index),
@@ -153,7 +158,7 @@ impl<'a> FunctionLowering<'a> {
             Op::CallSubprog { subprog, args, tail_calls } => self.call_subprog(subprog, &args, tail_calls),
         };
         if let Some(result) = data.result {
-            self.values[result.index()] = Some(value);
+            self.values[result.index()] = Some((self.current, value));
         }
     }
 
@@ -161,8 +166,27 @@ impl<'a> FunctionLowering<'a> {
         self.builder.set_srcloc(clif::SourceLoc::new(origin.0));
     }
 
-    fn value(&self, value: Value) -> clif::Value {
-        self.values[value.index()].expect("a definition dominates its uses, and dominators are lowered first")
+    /// Cranelift's value for one of ours, in the block that is being lowered.
+    fn value(&mut self, value: Value) -> clif::Value {
+        let known = self.values[value.index()];
+        let made = match self.function.op(value) {
+            Some(Op::Const(_) | Op::StackAddr(_))
+                if known.is_some_and(|(block, _)| block == self.current) =>
+            {
+                None
+            }
+            Some(Op::Const(bits)) => {
+                let ty = clif_type(self.function.ty(value));
+                Some(self.builder.ins().iconst(ty, bits.cast_signed()))
+            }
+            Some(Op::StackAddr(off)) => Some(self.stack_addr(*off)),
+            Some(_) | None => None,
+        };
+        if let Some(made) = made {
+            self.values[value.index()] = Some((self.current, made));
+            return made;
+        }
+        known.expect("a definition dominates its uses, and dominators are lowered first").1
     }
 
     fn block(&self, block: Block) -> clif::Block {

@@ -295,3 +295,46 @@ fn texts_of_all_stages() {
         assert!(text.contains(expected), "{emit:?}:\n{text}");
     }
 }
+
+/// A function that chooses by r2 among cases, each with a constant of its own.
+fn switch(cases: &[u64]) -> ir::Unit {
+    use ir::{Edge, Op, Terminator, Type};
+
+    let at = isa::InsnIdx(0);
+    let mut function = ir::Function::new("switch".to_owned(), crate::program::SubprogId::MAIN, 0);
+    let entry = function.add_block();
+    let params: Vec<ir::Value> = (0..5).map(|_| function.add_param(entry, Type::I64)).collect();
+    let end = function.add_block();
+    let result = function.add_param(end, Type::I64);
+    function.block_mut(end).end = Terminator::Return(result);
+    let mut edge = |value: u64| {
+        let arg = function.push(entry, Op::Const(value), Type::I64, at);
+        Edge { block: end, args: vec![arg] }
+    };
+    let default = edge(7);
+    let cases = cases.iter().map(|case| (*case, edge(case.wrapping_mul(3)))).collect();
+    function.block_mut(entry).end = Terminator::Switch { value: params[1], cases, default };
+    let kind = ProgramKind::RawMemory;
+    ir::Unit { name: "switch".to_owned(), kind, maps: Arc::from([]), functions: vec![Some(function)] }
+}
+
+#[test]
+fn switches_find_their_case() {
+    for cases in [&[][..], &[5], &[0, 1, 2, 9], &[100, 101, 103], &[1, 1 << 20, 1 << 40, u64::MAX]] {
+        let target = target_isa(&options(Optimize::None), Placement::Memory).expect("the host");
+        let (mut lowering, mut compiler) = (Lowering::new(&*target), Compiler::new(&*target));
+        let unit = switch(cases);
+        opt::checked(&unit, "test", crate::options::SelfCheck::On).unwrap_or_else(|error| panic!("{error}"));
+        let code = compile_unit(unit, &mut lowering, &mut compiler).unwrap_or_else(|error| panic!("{error}"));
+        let code = jit::load(target, &[code], &|_| None).expect("loads");
+        let near = cases.iter().flat_map(|case| [case.wrapping_sub(1), *case, case.wrapping_add(1)]);
+        for value in near.chain([0, 1 << 32, u64::MAX - 1]) {
+            let mut context = RawMemoryContext { data: std::ptr::null_mut(), len: value };
+            let mut env = ENV;
+            // SAFETY: the function touches no memory.
+            let result = unsafe { code.entry(0)((&raw mut context).cast::<c_void>(), &raw mut env) };
+            let expected = if cases.contains(&value) { value.wrapping_mul(3) } else { 7 };
+            assert_eq!(result, expected, "{value} among {cases:?}");
+        }
+    }
+}
