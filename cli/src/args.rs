@@ -160,6 +160,8 @@ pub enum Emit {
     Staticlib,
     /// A shared object, for hosts that have the runtime and open it at run time
     Shared,
+    /// An executable that runs one program on files, each of one packet or buffer
+    Exe,
     /// A C header that declares the programs of the object file
     Header,
     /// Brolga's intermediate form, as text
@@ -210,7 +212,12 @@ pub struct CompileArgs {
     #[arg(long, value_enum, default_value_t = Cpu::Baseline)]
     pub cpu: Cpu,
 
-    /// The C compiler that links shared objects; for another target, one for that target
+    /// Where libbrolga_runtime_c.a and brolga.h are, for executables; by default they are looked
+    /// for, or built, in a checkout of Brolga's sources
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<PathBuf>,
+
+    /// The C compiler that links shared objects and executables; for another target, one for that target
     #[arg(long, value_name = "COMMAND", default_value = "cc")]
     pub linker: String,
 

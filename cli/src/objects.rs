@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use brolga_compiler::diag::{Diagnostic, Severity};
-use brolga_compiler::program::{self, LoadOptions, Object, Program};
+use brolga_compiler::program::{self, LoadOptions, MapId, Object, Program};
 use brolga_compiler::verify::{self, Accepted, Rejection};
 
 use crate::args::Selection;
@@ -64,6 +64,24 @@ pub fn select_one<'a>(
             names(object)
         ))),
     }
+}
+
+/// Programs, and after them those that they may reach by tail calls, as the source fills the maps.
+pub fn with_tail_calls<'a>(object: &'a Object, mut programs: Vec<&'a Program>) -> Vec<&'a Program> {
+    let mut next = 0;
+    while let Some(program) = programs.get(next).copied() {
+        next += 1;
+        let used = (0..)
+            .map(MapId)
+            .zip(object.maps.iter())
+            .filter(|(id, map)| !map.initial_programs.is_empty() && program.uses_map(*id));
+        for (_, name) in used.flat_map(|(_, map)| &map.initial_programs) {
+            if programs.iter().all(|known| known.name != *name) {
+                programs.extend(object.programs.iter().find(|target| target.name == *name));
+            }
+        }
+    }
+    programs
 }
 
 /// The names of all programs, for messages.

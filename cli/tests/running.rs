@@ -338,3 +338,71 @@ fn compile_makes_code_and_text() {
     brolga(&["compile", object, "-o", &archive, "--emit", "staticlib"]).exits(0);
     assert!(std::fs::read(&archive).unwrap().starts_with(b"!<arch>\n"));
 }
+
+/// A directory with the runtime for C as cargo builds it; `None` where it cannot be built.
+fn runtime_for_c(folder: &Path) -> Option<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let args = ["build", "--quiet", "--package", "brolga-runtime-c", "--message-format", "json"];
+    let output = Command::new(cargo).args(args).current_dir(root()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let library = text.split('"').find(|part| part.ends_with("libbrolga_runtime_c.a"))?;
+    std::fs::copy(library, folder.join("libbrolga_runtime_c.a")).ok()?;
+    std::fs::copy(root().join("runtime/c/include/brolga.h"), folder.join("brolga.h")).ok()?;
+    Some(())
+}
+
+#[test]
+fn executables_run_one_program_on_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
+    let runtime = path("");
+    let dispatch = [
+        "compile",
+        "examples/dispatch.bpf.o",
+        "--emit",
+        "exe",
+        "--runtime",
+        &runtime,
+        "-o",
+        &path("dispatch"),
+    ];
+    brolga(&[&dispatch[..], &["--program", "dispatch"]].concat()).fails("no libbrolga_runtime_c.a");
+    if runtime_for_c(folder.path()).is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI must build the runtime for C");
+        eprintln!("skipped: the runtime for C cannot be built");
+        return;
+    }
+    brolga(&dispatch).fails("choose one with --program");
+    brolga(&[&dispatch[..], &["--program", "dispatch"]].concat()).exits(0);
+    let checksum = ["compile", "cli/tests/data/checksum.bpf.o", "--kind", "raw_memory", "--memory", "3"];
+    let rest = ["--emit", "exe", "--runtime", &runtime, "-o", &path("checksum")];
+    brolga(&[&checksum[..], &rest].concat()).exits(0);
+
+    let packets = packets(&root().join(CAPTURE));
+    let files: Vec<String> = (0..20).map(|i| path(&format!("packet{i}"))).collect();
+    for (file, (bytes, _)) in files.iter().zip(&packets) {
+        std::fs::write(file, bytes).unwrap();
+    }
+    let run = Run::of(Command::new(path("dispatch")).args(&files).output().unwrap());
+    for (line, file) in run.exits(0).lines().zip(&files) {
+        let expected = brolga(&[
+            "run",
+            "examples/dispatch.bpf.o",
+            "--program=dispatch",
+            "--packet",
+            file,
+            "--format=json",
+        ]);
+        let verdict = verdicts(&expected.json()[0]).into_keys().next().unwrap().to_owned();
+        assert_eq!(line, format!("{file}: {verdict}"));
+    }
+    assert_eq!(run.stdout.lines().count(), 20);
+
+    std::fs::write(&files[0], [1, 2, 3]).unwrap();
+    let run = Run::of(Command::new(path("checksum")).arg(&files[0]).output().unwrap());
+    assert_eq!(run.exits(0), format!("{}: {}\n", files[0], 0xffff - 0x0102 - 0x0300));
+    // The program was verified for three bytes.
+    let run = Run::of(Command::new(path("checksum")).arg(&files[1]).output().unwrap());
+    assert_eq!(run.exits(2), "");
+    assert!(run.stderr.contains("verified for a buffer of 3 bytes"), "{}", run.stderr);
+}

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use brolga_compiler::options::{CodeOptions, CpuFeatures, Target};
 use brolga_compiler::pipeline::{self, ModuleInfo, Unit};
-use brolga_compiler::program::{MapDef, Object};
+use brolga_compiler::program::{MapDef, Object, Program};
 use brolga_compiler::verify::Accepted;
 
 use crate::args::{CompileArgs, Cpu, Emit};
 use crate::commands::verify::findings;
 use crate::failure::Failure;
-use crate::io::{self, Out};
+use crate::io::{self, Out, link};
 use crate::objects::{self, Judgement};
 
 /// Runs the command. Nothing is written unless all programs are accepted.
@@ -25,7 +25,11 @@ pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     }
     let options = options(args)?;
     let object = objects::load(&args.object, &args.selection, args.memory)?;
-    let programs = objects::select_autoload(&args.object, &object, &args.selection)?;
+    let programs = match args.emit {
+        Emit::Exe => vec![objects::select_one(&args.object, &object, &args.selection)?],
+        _ => objects::select_autoload(&args.object, &object, &args.selection)?,
+    };
+    let programs = objects::with_tail_calls(&object, programs);
     let judgements: Vec<_> = programs.into_iter().map(Judgement::of).collect();
     let code = objects::exit_code(judgements.iter().map(Judgement::verdict));
     if code != 0 {
@@ -44,7 +48,12 @@ pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
         .collect();
     let bytes = emit(args, &object, &units, &options)?;
     match &args.output {
-        Some(path) => io::write(path, &bytes, out)?,
+        Some(path) => {
+            io::write(path, &bytes, out)?;
+            if args.emit == Emit::Exe {
+                link::make_executable(path)?;
+            }
+        }
         None => out.write_all(&bytes)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -72,13 +81,30 @@ fn emit(
     };
     Ok(match args.emit {
         Emit::Obj => code()?,
-        Emit::Staticlib => io::archive(&format!("{name}.o"), &code()?)?,
-        Emit::Shared => io::link_shared(&args.linker, &code()?)?,
+        Emit::Staticlib => link::archive(&format!("{name}.o"), &code()?)?,
+        Emit::Shared => link::shared(&args.linker, &code()?)?,
+        Emit::Exe => {
+            let runtime = link::Runtime::find(args.runtime.as_deref())?;
+            link::executable(&args.linker, &runtime, MAIN, &defines(&name, units[0].program), &code()?)?
+        }
         Emit::Header => header(&name, object, units).into_bytes(),
         Emit::Ir => text(pipeline::Emit::Ir)?,
         Emit::Clif => text(pipeline::Emit::Clif)?,
         Emit::Asm => text(pipeline::Emit::Asm)?,
     })
+}
+
+/// The `main` of executables.
+const MAIN: &str = include_str!("main.c");
+
+/// What [`MAIN`] wants to know.
+fn defines(module: &str, program: &Program) -> Vec<String> {
+    let kind = program.kind.map_or(0, |kind| kind as u8);
+    vec![
+        format!("DESCRIPTOR={}", pipeline::descriptor_symbol(module)),
+        format!("PROGRAM={:?}", program.name),
+        format!("KIND={kind}"),
+    ]
 }
 
 /// The object's file name up to its first dot.

@@ -1,9 +1,10 @@
-//! The only place that touches files and standard streams. `-` is standard input or output.
+//! The only place that touches files, standard streams and other programs. `-` is standard input or output.
+
+pub mod link;
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, IsTerminal, Read, StdoutLock, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anstream::AutoStream;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -44,43 +45,6 @@ pub fn write(path: &Path, bytes: &[u8], out: &mut Out) -> Result<(), Failure> {
 /// Writes a whole file.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| Failure::Write { path: path.to_owned(), error })
-}
-
-/// An archive with one object file, as `ar` makes it: with an index of its symbols.
-pub fn archive(name: &str, object: &[u8]) -> Result<Vec<u8>, Failure> {
-    tool("ar", "archive.a", name, object, |command, archive, object| {
-        command.arg("crsD").arg(archive).arg(object);
-    })
-}
-
-/// A shared object of an object file. The runtime's symbols stay open: the host has them.
-pub fn link_shared(linker: &str, object: &[u8]) -> Result<Vec<u8>, Failure> {
-    tool(linker, "shared.so", "object.o", object, |command, shared, object| {
-        command.arg("-shared").arg("-nostdlib").arg("-o").arg(shared).arg(object);
-    })
-}
-
-/// What a tool makes of an object file, in a directory that is gone afterwards.
-fn tool(
-    program: &str,
-    output: &str,
-    input: &str,
-    object: &[u8],
-    arguments: impl FnOnce(&mut Command, &Path, &Path),
-) -> Result<Vec<u8>, Failure> {
-    let fail = |message: String| Failure::Tool { program: program.to_owned(), message };
-    let directory = tempfile::tempdir().map_err(|error| fail(error.to_string()))?;
-    let (input, output) = (directory.path().join(input), directory.path().join(output));
-    write_file(&input, object)?;
-    let mut command = Command::new(program);
-    arguments(&mut command, &output, &input);
-    let result = command.output().map_err(|error| fail(error.to_string()))?;
-    if !result.status.success() {
-        let said = String::from_utf8_lossy(&result.stderr);
-        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        return Err(fail(format!("{}: {last}", result.status)));
-    }
-    read(&output)
 }
 
 fn is_standard(path: &Path) -> bool {
