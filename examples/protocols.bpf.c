@@ -44,6 +44,7 @@ __noinline __u32 length_class(__u32 length)
 static __noinline int skip_extensions(struct cursor *cursor, __u32 protocol)
 {
 	void *at = cursor->at;
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
 		struct ipv6_extension *extension = at;
 		__u32 length;
