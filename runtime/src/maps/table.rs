@@ -91,7 +91,8 @@ impl Table {
         spare: u32,
         shared: &Arc<Shared>,
     ) -> Result<Self, CreateError> {
-        let buckets = u64::from(spec.max_entries).next_power_of_two();
+        // At most half full: most keys that are not there then meet an empty bucket.
+        let buckets = (u64::from(spec.max_entries) * 2).next_power_of_two();
         let key_size = spec.key_size as usize;
         let value = KEY + key_size.next_multiple_of(8);
         let stride = value + tail;
@@ -212,6 +213,7 @@ impl Table {
     }
 
     /// Finds a key, or makes sure that it is not there.
+    #[inline(never)]
     fn find_again(&self, hash: u64, key: Key<'_>) -> Option<Element> {
         let bucket = hash & self.mask;
         let lock = self.stripe(bucket);
