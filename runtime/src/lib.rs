@@ -55,3 +55,8 @@ macro_rules! include_module {
         include!(concat!(env!("OUT_DIR"), "/", $name, ".rs"));
     };
 }
+
+/// The README's example, so that it is tested.
+#[cfg(all(doctest, feature = "jit"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
