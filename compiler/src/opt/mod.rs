@@ -8,8 +8,13 @@ pub mod blocks;
 pub mod combine;
 pub mod constant;
 pub mod dead;
+pub mod inline;
+pub mod memory;
+pub mod narrow;
+pub mod place;
 pub mod promote;
 pub mod simplify;
+pub mod switch;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -30,12 +35,19 @@ pub struct Pass {
 /// All passes in the order in which they run.
 pub const PASSES: &[Pass] = &[
     Pass { name: "simplify", run: simplify::run },
+    Pass { name: "inline", run: inline::run },
     Pass { name: "blocks", run: blocks::run },
+    Pass { name: "simplify inlined", run: simplify::run },
     Pass { name: "combine loads", run: combine::loads },
     Pass { name: "promote", run: promote::run },
     Pass { name: "simplify promoted", run: simplify::run },
+    Pass { name: "memory", run: memory::run },
     Pass { name: "combine", run: combine::loads_and_stores },
+    Pass { name: "narrow", run: narrow::run },
     Pass { name: "simplify combined", run: simplify::run },
+    Pass { name: "tidy", run: blocks::run },
+    Pass { name: "switch", run: switch::run },
+    Pass { name: "place", run: place::run },
 ];
 
 /// Runs all passes.

@@ -172,3 +172,48 @@ fn an_index_keeps_what_it_may_reach_in_memory() {
     assert_eq!(indexed.matches("store").count(), 1, "{indexed}");
     assert!(indexed.contains("stack-8"), "{indexed}");
 }
+
+#[test]
+fn a_tree_of_comparisons_becomes_a_switch() {
+    let tree = "w1 &= 15\nr0 = 1\nif w1 > 3 goto upper\nif w1 == 0 goto a\nif w1 == 2 goto b\ngoto out\n\
+                upper: if w1 == 5 goto a\nif w1 == 6 goto b\ngoto out\na: r0 = *(u8 *)(r6 + 0)\ngoto out\n\
+                b: r0 = *(u8 *)(r6 + 1)\nout: exit";
+    let tree = text(tree).join("\n");
+    assert!(tree.contains("switch") && !tree.contains("branch"), "{tree}");
+    assert!(
+        tree.contains("[0: ") && tree.contains(", 2: ") && tree.contains(", 5: ") && tree.contains(", 6: ")
+    );
+    let sparse = "r0 = 1\nif r1 == 1000 goto a\nif r1 == 20 goto b\nif r1 == 500 goto a\nif r1 == 7 goto b\ngoto out\n\
+                  a: r0 = 2\ngoto out\nb: r0 = 3\nout: exit";
+    assert!(!text(sparse).join("\n").contains("switch"));
+}
+
+#[test]
+fn small_functions_are_put_in_place_of_calls() {
+    let calls =
+        "r2 = r1\nr1 = 4\ncall sub\nr0 += 1\nexit\nsub: *(u64 *)(r10 - 8) = r1\nr0 = *(u64 *)(r10 - 8)\nexit";
+    assert_body(calls, &["v5: i64 = const 5", "return v5"]);
+    let through =
+        "*(u64 *)(r10 - 8) = 7\nr1 = r10\nr1 += -8\ncall sub\nexit\nsub: r0 = *(u64 *)(r1 + 0)\nexit";
+    assert_body(through, &["v5: i64 = const 7", "return v5"]);
+}
+
+#[test]
+fn words_stay_words_around_a_loop() {
+    let text = text("w0 = 1\nr3 = 5\nloop: w0 *= w2\nr3 -= 1\nif r3 != 0 goto loop\nexit").join("\n");
+    assert!(text.contains("i32, "), "{text}");
+    assert_eq!(text.matches("uext32").count(), 1, "{text}");
+}
+
+#[test]
+fn memory_is_read_once() {
+    let twice = "r0 = *(u32 *)(r1 + 4)\nr2 = *(u32 *)(r1 + 4)\nr0 += r2\nexit";
+    assert_eq!(text(twice).join("\n").matches("load").count(), 1);
+    let written = "r0 = *(u32 *)(r1 + 4)\n*(u8 *)(r2 + 0) = 1\nr2 = *(u32 *)(r1 + 4)\nr0 += r2\nexit";
+    assert_eq!(text(written).join("\n").matches("load").count(), 2);
+    let stored = "*(u32 *)(r1 + 4) = r2\nr0 = *(u32 *)(r1 + 4)\nexit";
+    let stored = text(stored).join("\n");
+    assert!(stored.contains("uext32 v1") && !stored.contains("load"), "{stored}");
+    let loops = "loop: r0 = *(u32 *)(r1 + 4)\nif r0 == 0 goto loop\nexit";
+    assert!(text(loops).join("\n").contains("load"));
+}

@@ -43,6 +43,8 @@ impl Random {
 pub const BUFFER: u64 = 96;
 /// Bytes of the stack that programs use.
 const STACK: u64 = 48;
+/// Functions besides the main one.
+const SUBS: u64 = 3;
 
 /// A program. r6 holds the buffer, r7 and r9 count loops.
 pub fn program(random: &mut Random) -> String {
@@ -75,6 +77,9 @@ pub fn program(random: &mut Random) -> String {
         p.line("r0 *= 31");
     }
     p.line("exit");
+    for sub in 1..=SUBS {
+        p.function(sub);
+    }
     p.text
 }
 
@@ -94,16 +99,107 @@ impl Program<'_> {
         format!("l{}", self.labels)
     }
 
+    /// A function of numbers, r1 and r2, and of an address of the caller's stack, r3.
+    fn function(&mut self, sub: u64) {
+        self.line(format!("sub{sub}:"));
+        let imm = self.random.imm();
+        self.line(format!("*(u64 *)(r10 - 8) = {imm}"));
+        self.line("*(u64 *)(r10 - 16) = r1");
+        self.line("r4 = *(u64 *)(r3 + 0)");
+        self.line("r1 += r4");
+        let (end, op) = (self.label(), self.random.pick(&["+=", "^=", "-=", "*="]));
+        self.line(format!("r0 = {imm}"));
+        self.line(format!("if r1 > r2 goto {end}"));
+        self.line(format!("r0 {op} r1"));
+        self.line("*(u32 *)(r10 - 8) = r2");
+        if self.random.below(2) == 0 {
+            self.line("*(u16 *)(r3 + 2) = r1");
+        }
+        if sub > 1 {
+            self.line("r6 = r0");
+            self.line("r3 = r10");
+            self.line("r3 += -16");
+            self.line(format!("call sub{}", sub - 1));
+            self.line("r0 += r6");
+        }
+        self.line(format!("{end}:"));
+        self.line("r1 = *(u64 *)(r10 - 8)");
+        self.line("r2 = *(u32 *)(r10 - 12)");
+        self.line("r0 += r1");
+        self.line("r0 ^= r2");
+        self.line("exit");
+    }
+
+    fn call(&mut self) {
+        let (a, b, sub) = (self.random.reg(), self.random.reg(), 1 + self.random.below(SUBS));
+        let off = 8 * self.random.below(STACK / 8 - 1) as i64 - STACK as i64;
+        self.line(format!("*(u64 *)(r10 - 8) = r{a}"));
+        self.line(format!("r2 = r{b}"));
+        self.line("r1 = *(u64 *)(r10 - 8)");
+        self.line("r3 = r10");
+        self.line(format!("r3 += {off}"));
+        self.line(format!("call sub{sub}"));
+        self.fresh();
+    }
+
+    /// New numbers for the registers that calls clobber.
+    fn fresh(&mut self) {
+        for reg in 1..=5 {
+            let imm = self.random.imm();
+            self.line(format!("r{reg} = {imm}"));
+        }
+    }
+
+    /// A tree of comparisons of one value, as clang makes it of a `switch`.
+    fn switch(&mut self, depth: u64) {
+        let (a, end) = (self.random.reg(), self.label());
+        let width = self.random.pick(&["r", "w"]);
+        let least = self.random.below(5);
+        let cases = 4 + self.random.below(6);
+        let mask = [15, 31, 7][self.random.below(3) as usize];
+        self.line(format!("{width}{a} &= {mask}"));
+        let labels: Vec<String> = (0..cases).map(|_| self.label()).collect();
+        let upper = self.label();
+        let middle = least + cases / 2;
+        let signed = self.random.pick(&["", "s"]);
+        self.line(format!("if {width}{a} {signed}> {middle} goto {upper}"));
+        for case in least..=middle {
+            let label = &labels[(case - least) as usize % labels.len()].clone();
+            self.line(format!("if {width}{a} == {case} goto {label}"));
+        }
+        self.line(format!("goto {end}"));
+        self.line(format!("{upper}:"));
+        for case in middle + 1..least + cases {
+            let label = &labels[(case - least) as usize].clone();
+            self.line(format!("if {width}{a} == {case} goto {label}"));
+        }
+        self.line(format!("goto {end}"));
+        for label in labels {
+            self.line(format!("{label}:"));
+            if self.random.below(4) > 0 {
+                self.simple();
+            } else {
+                self.pieces(1, depth + 1);
+            }
+            if self.random.below(3) > 0 {
+                self.line(format!("goto {end}"));
+            }
+        }
+        self.line(format!("{end}:"));
+    }
+
     fn pieces(&mut self, count: u64, depth: u64) {
         for _ in 0..count {
             for _ in 0..self.random.below(6) {
                 self.simple();
             }
-            match self.random.below(6) {
+            match self.random.below(9) {
                 0 | 1 if depth < 3 => self.branch(depth),
                 2 if depth < 2 => self.repeat(depth),
                 3 => self.compose(),
                 4 => self.scatter(),
+                5 => self.call(),
+                6 if depth < 2 => self.switch(depth),
                 _ => self.simple(),
             }
         }
@@ -226,10 +322,7 @@ impl Program<'_> {
             }
             _ => {
                 self.line("call bpf_get_prandom_u32");
-                for reg in 1..=5 {
-                    let imm = self.random.imm();
-                    self.line(format!("r{reg} = {imm}"));
-                }
+                self.fresh();
             }
         }
     }
