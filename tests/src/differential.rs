@@ -6,12 +6,15 @@
 
 use std::fmt;
 
+use brolga_abi::HelperId;
+use brolga_compiler::isa::{AluOp, CallTarget, Insn};
 use brolga_compiler::verify::{self, Rejection};
 
 use crate::case::Case;
 use crate::engines::kernel::Kernel;
 use crate::engines::oracle::Oracle;
 use crate::engines::{Engine, Error, Instance, Module};
+use crate::generate::mutate::mutated;
 use crate::generate::{Generated, generate};
 use crate::minimise::minimise;
 use crate::runner::{self, Outcome};
@@ -133,6 +136,54 @@ fn run_batch(cases: &[(u64, Case)], engines: &Engines, report: &mut Report) {
     }
 }
 
+/// Generates programs that are broken a little and compares verdicts. Whatever Brolga or Linux accepts
+/// must run on the oracle without an unsafe step; results are not compared.
+///
+/// Verdicts of programs that divide, or ask for their CPU, are not compared: Linux 6.18 knows nothing of
+/// a quotient's range where Brolga does, and knows how many CPUs it has.
+pub fn run_mutated(seeds: std::ops::Range<u64>, kernel: Option<&Kernel>, report: &mut Report) {
+    let quiet = kernel.cloned().map(Kernel::without_log);
+    for seed in seeds {
+        let case = case_of(seed, &mutated(seed));
+        report.programs += 1;
+        let verdict = verdict(&case.module);
+        let linux = quiet.as_ref().map(|kernel| kernel.load(&case.module).map(drop));
+        report.accepted += u64::from(verdict.is_ok());
+        report.accepted_by_kernel += u64::from(matches!(linux, Some(Ok(()))));
+        match (&verdict, &linux) {
+            _ if judged_differently(&case.module) => {}
+            (Ok(()), Some(Err(_))) => {
+                let why = kernel.and_then(|kernel| kernel.load(&case.module).err());
+                report.only_brolga.push((seed, why.map(|error| last_lines(&error)).unwrap_or_default()));
+            }
+            (Err(rejection), Some(Ok(()))) => {
+                let why = rejection.diagnostics.first().map(|d| d.message.clone()).unwrap_or_default();
+                report.only_kernel.push((seed, why));
+            }
+            (Ok(()), Some(Ok(())) | None) | (Err(_), Some(Err(_)) | None) => {}
+        }
+        if verdict.is_ok() || matches!(linux, Some(Ok(()))) {
+            report.compared += 1;
+            if let Err(Error::Fault(fault)) = runner::load_and_run(&case, &Oracle::default())
+                && fault.is_unsafe()
+            {
+                let who = if verdict.is_ok() { "brolga" } else { "kernel" };
+                report.failures.push((seed, who.to_owned(), fault.to_string()));
+            }
+        }
+    }
+}
+
+/// Whether a module does something of which the two verifiers are known to think differently.
+fn judged_differently(module: &Module) -> bool {
+    let cpu = HelperId::GetSmpProcessorId.info().number;
+    module.programs.iter().flat_map(|p| &p.insns).any(|insn| match insn {
+        Insn::Alu { op, .. } => matches!(op, AluOp::Div | AluOp::Sdiv | AluOp::Mod | AluOp::Smod),
+        Insn::Call(CallTarget::Helper(number)) => *number == cpu,
+        _ => false,
+    })
+}
+
 /// The smallest program that still fails as a seed's does, as a case whose results are the oracle's.
 /// It reads nothing of the stack that it has not written: that is everyone's own.
 #[must_use]
@@ -186,7 +237,6 @@ fn last_lines(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brolga_compiler::isa::{AluOp, Insn};
     use brolga_compiler::program::MapId;
 
     use super::*;

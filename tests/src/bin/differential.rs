@@ -1,11 +1,13 @@
-//! Runs many random programs on all engines: `differential [COUNT [FIRST SEED]]`.
+//! Runs many random programs on all engines: `differential [COUNT [FIRST_SEED]]`; or breaks them a little
+//! and compares what the two verifiers say, and whether what they accept is safe:
+//! `differential mutated [COUNT [FIRST_SEED]]`.
 //!
 //! Prints one line at the end, and every disagreement as it is found, which it also writes as a small
 //! case below `tests/cases/regressions`; exits with 1 where there is one.
 
 use std::process::ExitCode;
 
-use brolga_tests::differential::{Engines, Report, minimised, run};
+use brolga_tests::differential::{Engines, Report, minimised, run, run_mutated};
 use brolga_tests::engines::Engine;
 use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
@@ -16,18 +18,27 @@ use brolga_tests::runner::cases_dir;
 const BATCH: usize = 500;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>());
+    let mut words = std::env::args().skip(1).peekable();
+    let mutate = words.next_if(|word| word == "mutated").is_some();
+    let mut args = words.map(|arg| arg.parse::<u64>());
     let (Ok(count), Ok(first)) = (args.next().unwrap_or(Ok(2000)), args.next().unwrap_or(Ok(0))) else {
-        eprintln!("usage: differential [COUNT [FIRST_SEED]]");
+        eprintln!("usage: differential [mutated] [COUNT [FIRST_SEED]]");
         return ExitCode::from(2);
     };
     let mut compiled: Vec<Box<dyn Engine>> = vec![Box::new(Jit::default())];
-    compiled.extend(ObjectEngine::or_skip().map(|engine| Box::new(engine) as Box<dyn Engine>));
+    if !mutate {
+        compiled.extend(ObjectEngine::or_skip().map(|engine| Box::new(engine) as Box<dyn Engine>));
+    }
     let engines = Engines { kernel: Kernel::or_skip(), compiled };
     let mut report = Report::default();
     for start in (first..first + count).step_by(2000) {
         let shown = report.clone();
-        run(start..(start + 2000).min(first + count), BATCH, &engines, &mut report);
+        let seeds = start..(start + 2000).min(first + count);
+        if mutate {
+            run_mutated(seeds, engines.kernel.as_ref(), &mut report);
+        } else {
+            run(seeds, BATCH, &engines, &mut report);
+        }
         tell(&report, &shown, &engines);
     }
     println!("{report}");
