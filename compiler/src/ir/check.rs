@@ -8,7 +8,7 @@
 
 use super::dominators::Dominators;
 use super::function::{Block, Function, Inst, Type, Value, ValueDef};
-use super::ops::{Op, Terminator, Unary};
+use super::ops::{Binary, Op, Terminator, Unary};
 use crate::isa::Size;
 
 /// Checks a function.
@@ -170,8 +170,11 @@ impl Checker<'_> {
                 Some(ty) if bits & !ty.mask() == 0 => Some(ty),
                 _ => return Err("the constant does not fit its type".to_owned()),
             },
-            Op::Binary { a, b, .. } => {
+            Op::Binary { op, a, b } => {
                 self.expect(b, self.integer(a)?)?;
+                if op == Binary::Umulhi {
+                    self.expect(a, Type::I64)?;
+                }
                 Some(f.ty(a))
             }
             Op::Unary { op, a } => {

@@ -39,6 +39,10 @@ pub enum Binary {
     Ushr,
     /// Arithmetic right shift by the right operand modulo the width.
     Sshr,
+    /// Left rotation by the right operand modulo the width.
+    Rotl,
+    /// The upper half of the unsigned product of two I64.
+    Umulhi,
 }
 
 impl Binary {
@@ -46,7 +50,7 @@ impl Binary {
     #[must_use]
     pub const fn commutes(self) -> bool {
         match self {
-            Self::Add | Self::Mul | Self::And | Self::Or | Self::Xor => true,
+            Self::Add | Self::Mul | Self::And | Self::Or | Self::Xor | Self::Umulhi => true,
             Self::Sub
             | Self::Udiv
             | Self::Sdiv
@@ -54,7 +58,8 @@ impl Binary {
             | Self::Srem
             | Self::Shl
             | Self::Ushr
-            | Self::Sshr => false,
+            | Self::Sshr
+            | Self::Rotl => false,
         }
     }
 }

@@ -25,6 +25,8 @@ impl FunctionLowering<'_> {
             Binary::Shl => ins.ishl(a, b),
             Binary::Ushr => ins.ushr(a, b),
             Binary::Sshr => ins.sshr(a, b),
+            Binary::Rotl => ins.rotl(a, b),
+            Binary::Umulhi => ins.umulhi(a, b),
             Binary::Udiv => self.udiv(a, b, constant),
             Binary::Sdiv => self.sdiv(a, b, constant),
             Binary::Urem => self.urem(a, b, constant),

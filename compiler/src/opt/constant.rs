@@ -51,8 +51,18 @@ pub fn binary(op: Binary, ty: Type, a: u64, b: u64) -> u64 {
         Binary::Shl => a << amount,
         Binary::Ushr => a >> amount,
         Binary::Sshr => (sa >> amount).cast_unsigned(),
+        Binary::Rotl => match amount {
+            0 => a,
+            _ => a << amount | a >> (u64::from(width(ty)) - amount),
+        },
+        Binary::Umulhi => high(u128::from(a) * u128::from(b)),
     };
     result & ty.mask()
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "shifted down by half")]
+const fn high(product: u128) -> u64 {
+    (product >> 64) as u64
 }
 
 /// `op a`

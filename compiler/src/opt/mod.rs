@@ -5,6 +5,7 @@
 
 mod alias;
 pub mod blocks;
+pub mod choose;
 pub mod combine;
 pub mod constant;
 pub mod dead;
@@ -44,7 +45,8 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "memory", run: memory::run },
     Pass { name: "combine", run: combine::loads_and_stores },
     Pass { name: "narrow", run: narrow::run },
-    Pass { name: "simplify combined", run: simplify::run },
+    Pass { name: "choose", run: choose::run },
+    Pass { name: "simplify combined", run: simplify::run_late },
     Pass { name: "tidy", run: blocks::run },
     Pass { name: "switch", run: switch::run },
     Pass { name: "place", run: place::run },

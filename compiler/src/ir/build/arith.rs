@@ -103,7 +103,9 @@ impl Builder<'_> {
             | Binary::Xor
             | Binary::Shl
             | Binary::Ushr
-            | Binary::Sshr => return None,
+            | Binary::Sshr
+            | Binary::Rotl
+            | Binary::Umulhi => return None,
         };
         Some(self.push(Op::StackAddr(off), Type::I64))
     }

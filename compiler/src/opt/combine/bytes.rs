@@ -131,7 +131,9 @@ impl Bytes {
             | Binary::Sdiv
             | Binary::Urem
             | Binary::Srem
-            | Binary::Sshr => return None,
+            | Binary::Sshr
+            | Binary::Rotl
+            | Binary::Umulhi => return None,
         }
         Some(word)
     }

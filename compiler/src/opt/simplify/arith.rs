@@ -1,6 +1,6 @@
 //! Laws of binary and unary arithmetic.
 
-use super::{Folded, Simplifier};
+use super::{Folded, Simplifier, Stage};
 use crate::ir::{Binary, ExtendKind, Op, Type, Unary, Value};
 use crate::isa::Size;
 use crate::opt::constant;
@@ -23,6 +23,7 @@ impl Simplifier<'_> {
                 Binary::Shl
                 | Binary::Ushr
                 | Binary::Sshr
+                | Binary::Rotl
                 | Binary::Udiv
                 | Binary::Sdiv
                 | Binary::Urem
@@ -47,7 +48,9 @@ impl Simplifier<'_> {
                 | Binary::Sdiv
                 | Binary::Shl
                 | Binary::Ushr
-                | Binary::Sshr => {}
+                | Binary::Sshr
+                | Binary::Rotl
+                | Binary::Umulhi => {}
             }
         }
         match op {
@@ -56,16 +59,15 @@ impl Simplifier<'_> {
                 (Some(Op::Binary { op: Binary::Add, a: x, b: y }), _) if x == b => Folded::Value(y),
                 _ => Folded::Same,
             },
-            Binary::Shl | Binary::Ushr | Binary::Sshr => self.masked_amount(op, ty, a, b),
-            Binary::Add
-            | Binary::And
+            Binary::Shl | Binary::Ushr | Binary::Sshr | Binary::Rotl => self.masked_amount(op, ty, a, b),
+            Binary::Or | Binary::Xor | Binary::Add => self.rotation(ty, a, b),
+            Binary::And
             | Binary::Mul
             | Binary::Udiv
             | Binary::Sdiv
             | Binary::Urem
             | Binary::Srem
-            | Binary::Or
-            | Binary::Xor => Folded::Same,
+            | Binary::Umulhi => Folded::Same,
         }
     }
 
@@ -82,6 +84,21 @@ impl Simplifier<'_> {
         }
     }
 
+    /// `x << c | x >> (width - c)`
+    fn rotation(&mut self, ty: Type, a: Value, b: Value) -> Folded {
+        let width = u64::from(constant::width(ty));
+        for (a, b) in [(a, b), (b, a)] {
+            if let (Some((x, left)), Some((y, right))) =
+                (self.inner(Binary::Shl, a), self.inner(Binary::Ushr, b))
+                && x == y
+                && left + right == width
+            {
+                return self.with_constant(Binary::Rotl, ty, x, left);
+            }
+        }
+        Folded::Same
+    }
+
     fn right_constant(&mut self, op: Binary, ty: Type, a: Value, y: u64) -> Folded {
         let all = ty.mask();
         match (op, y) {
@@ -93,12 +110,13 @@ impl Simplifier<'_> {
                 | Binary::Shl
                 | Binary::Ushr
                 | Binary::Sshr
+                | Binary::Rotl
                 | Binary::Urem
                 | Binary::Srem,
                 0,
             )
             | (Binary::Mul | Binary::Udiv | Binary::Sdiv, 1) => return Folded::Value(a),
-            (Binary::And | Binary::Mul | Binary::Udiv | Binary::Sdiv, 0)
+            (Binary::And | Binary::Mul | Binary::Udiv | Binary::Sdiv | Binary::Umulhi, 0)
             | (Binary::Urem | Binary::Srem, 1) => return Self::constant_op(0),
             (Binary::And, _) if y == all => return Folded::Value(a),
             (Binary::Or, _) if y == all => return Self::constant_op(all),
@@ -121,7 +139,17 @@ impl Simplifier<'_> {
             Binary::And => self.and_constant(ty, a, y),
             Binary::Shl | Binary::Ushr | Binary::Sshr => self.shift_constant(op, ty, a, y),
             Binary::Or | Binary::Xor | Binary::Mul => self.again(op, ty, a, y),
-            Binary::Udiv | Binary::Sdiv | Binary::Urem | Binary::Srem => Folded::Same,
+            Binary::Sdiv | Binary::Srem
+                if self.bits(a) < constant::width(ty) && constant::signed(ty, y) > 0 =>
+            {
+                let op = if op == Binary::Sdiv { Binary::Udiv } else { Binary::Urem };
+                self.with_constant(op, ty, a, y)
+            }
+            Binary::Udiv if self.stage == Stage::Late => self.divide_constant(ty, a, y),
+            Binary::Urem if self.stage == Stage::Late => self.remainder_constant(ty, a, y),
+            Binary::Udiv | Binary::Sdiv | Binary::Urem | Binary::Srem | Binary::Rotl | Binary::Umulhi => {
+                Folded::Same
+            }
         }
     }
 

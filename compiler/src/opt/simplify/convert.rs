@@ -69,7 +69,14 @@ impl Simplifier<'_> {
         let works = match op {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::And | Binary::Or | Binary::Xor => true,
             Binary::Shl => self.constant(y).is_some_and(|y| y < 32),
-            Binary::Udiv | Binary::Sdiv | Binary::Urem | Binary::Srem | Binary::Ushr | Binary::Sshr => false,
+            Binary::Udiv
+            | Binary::Sdiv
+            | Binary::Urem
+            | Binary::Srem
+            | Binary::Ushr
+            | Binary::Sshr
+            | Binary::Rotl
+            | Binary::Umulhi => false,
         };
         match (works, self.narrow(x), self.narrow(y)) {
             (true, true, true) => {
@@ -208,7 +215,8 @@ impl Simplifier<'_> {
                 _ => x,
             },
             Binary::Sshr if x < width => x,
-            Binary::Sub | Binary::Sdiv | Binary::Srem | Binary::Sshr => width,
+            Binary::Umulhi => (x + y).saturating_sub(64),
+            Binary::Sub | Binary::Sdiv | Binary::Srem | Binary::Sshr | Binary::Rotl => width,
         }
     }
 

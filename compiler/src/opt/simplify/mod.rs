@@ -11,6 +11,7 @@
 mod arith;
 mod compare;
 mod convert;
+mod divide;
 mod memory;
 
 use super::dead;
@@ -21,9 +22,26 @@ use crate::program::MapDef;
 
 /// Simplifies all functions.
 pub fn run(unit: &mut Unit) {
+    simplify(unit, Stage::Early);
+}
+
+/// Simplifies all functions once more, now also into forms that other laws would not recognise.
+pub fn run_late(unit: &mut Unit) {
+    simplify(unit, Stage::Late);
+}
+
+/// Which laws hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Early,
+    /// Divisions by constants become multiplications, too.
+    Late,
+}
+
+fn simplify(unit: &mut Unit, stage: Stage) {
     let maps = std::sync::Arc::clone(&unit.maps);
     for function in unit.functions.iter_mut().flatten() {
-        Simplifier::new(function, &maps).run();
+        Simplifier::new(function, &maps, stage).run();
         dead::remove(function);
     }
 }
@@ -44,6 +62,7 @@ const MAX_STEPS: usize = 16;
 struct Simplifier<'a> {
     function: &'a mut Function,
     maps: &'a [MapDef],
+    stage: Stage,
     dominators: Dominators,
     predecessors: Vec<Vec<Block>>,
     /// Operations that stand somewhere already.
@@ -65,11 +84,12 @@ struct Simplifier<'a> {
 }
 
 impl<'a> Simplifier<'a> {
-    fn new(function: &'a mut Function, maps: &'a [MapDef]) -> Self {
+    fn new(function: &'a mut Function, maps: &'a [MapDef], stage: Stage) -> Self {
         let dominators = Dominators::new(function);
         let (values, blocks) = (function.value_capacity(), function.block_capacity());
         Self {
             maps,
+            stage,
             dominators,
             predecessors: function.predecessors(),
             table: WordMap::default(),

@@ -258,6 +258,8 @@ fn binary(op: Binary, bits: u32, a: u64, b: u64) -> u64 {
         Binary::Shl => sa << k,
         Binary::Ushr => ua >> k,
         Binary::Sshr => sa >> k,
+        Binary::Rotl => ua << k | ua >> (u64::from(bits) - k),
+        Binary::Umulhi => ((a as u128 * b as u128) >> 64) as i128,
     };
     cut(result, bits)
 }

@@ -217,3 +217,21 @@ fn memory_is_read_once() {
     let loops = "loop: r0 = *(u32 *)(r1 + 4)\nif r0 == 0 goto loop\nexit";
     assert!(text(loops).join("\n").contains("load"));
 }
+
+#[test]
+fn rotations_and_reciprocals() {
+    let rotation = "r0 = r1\nr0 <<= 13\nr1 >>= 51\nr0 |= r1\nexit";
+    assert_body(rotation, &["v5: i64 = const 13", "v6: i64 = rotl v0, v5", "return v6"]);
+    let quotient = text("r0 = r1\nr0 /= 10\nexit").join("\n");
+    assert!(quotient.contains("umulhi") && !quotient.contains("udiv"), "{quotient}");
+    let small = text("r0 = *(u8 *)(r1 + 0)\nr0 %= 10\nexit").join("\n");
+    assert!(!small.contains("umulhi") && !small.contains("urem"), "{small}");
+}
+
+#[test]
+fn a_minimum_is_chosen() {
+    let least = text("if r1 < r2 goto out\nr1 = r2\nout: r0 = r1\nexit").join("\n");
+    assert!(least.contains("select") && !least.contains("branch"), "{least}");
+    let searched = text("if r1 < r2 goto out\nr1 = r3\nout: r0 = r1\nexit").join("\n");
+    assert!(searched.contains("branch"), "{searched}");
+}

@@ -244,7 +244,29 @@ impl Program<'_> {
     fn simple(&mut self) {
         let (a, b, imm) = (self.random.reg(), self.random.reg(), self.random.imm());
         let width = self.random.pick(&["r", "w"]);
-        match self.random.below(12) {
+        match self.random.below(14) {
+            12 if a != b => {
+                // The lesser or the greater, or both in order.
+                let (end, cond) = (self.label(), self.random.pick(&["<", "s<", ">=", "s>"]));
+                let t = self.random.reg();
+                self.line(format!("if {width}{a} {cond} {width}{b} goto {end}"));
+                if self.random.below(2) == 0 && t != a && t != b {
+                    self.line(format!("r{t} = r{b}"));
+                    self.line(format!("{width}{b} = {width}{a}"));
+                    self.line(format!("r{a} = r{t}"));
+                } else {
+                    self.line(format!("{width}{a} = {width}{b}"));
+                }
+                self.line(format!("{end}:"));
+            }
+            13 if a != b => {
+                let bits = if width == "r" { 64 } else { 32 };
+                let by = 1 + self.random.below(bits - 1);
+                self.line(format!("{width}{b} = {width}{a}"));
+                self.line(format!("{width}{a} <<= {by}"));
+                self.line(format!("{width}{b} >>= {}", bits - by));
+                self.line(format!("{width}{a} |= {width}{b}"));
+            }
             0..=4 => {
                 let op = self.random.pick(&[
                     "+=", "-=", "*=", "/=", "%=", "s/=", "s%=", "|=", "&=", "^=", "=", "<<=", ">>=", "s>>=",
