@@ -24,8 +24,9 @@ use crate::program::{Param, Program, SubprogId};
 /// What judging gives: a finding refuses the program.
 pub(super) type Check<T = ()> = Result<T, Box<Diagnostic>>;
 
-/// Most ways left for later at a time (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
-const MAX_PENDING: usize = 8192;
+/// Most ways left for later at a time. Linux stops at 8192; this is memory, not safety, and a long program
+/// with a branch every few instructions needs one for each of them.
+const MAX_PENDING: usize = 32_768;
 
 /// Where a path goes after an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

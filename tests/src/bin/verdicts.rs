@@ -1,0 +1,226 @@
+//! Compares verdicts with Linux: `verdicts COUNT SEED OBJECT...`.
+//!
+//! Every program of the objects whose kind both know is judged as it is and with COUNT random changes
+//! of single instructions. Prints each program that only one side accepts, with its listing, and a line
+//! of counts at the end; exits with 1 where Brolga accepts what Linux refuses.
+
+use std::process::ExitCode;
+
+use brolga_compiler::diag::Severity;
+use brolga_compiler::isa::{AluOp, Cond, Insn, NoNames, Operand, Reg, Size, Width, listing};
+use brolga_compiler::program::{LoadOptions, Program, load};
+use brolga_compiler::verify::{Options, verify};
+use brolga_tests::engines::kernel::Kernel;
+use brolga_tests::engines::{Engine, Error, Module};
+use brolga_tests::generate::rng::Rng;
+
+#[derive(Debug, Default)]
+struct Counts {
+    both_accept: u64,
+    both_refuse: u64,
+    only_brolga: u64,
+    only_linux: u64,
+    unsupported: u64,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [count, seed, files @ ..] = args.as_slice() else {
+        eprintln!("usage: verdicts COUNT SEED OBJECT...");
+        return ExitCode::from(2);
+    };
+    let (Ok(count), Ok(seed)) = (count.parse::<u64>(), seed.parse::<u64>()) else {
+        eprintln!("verdicts: COUNT and SEED are numbers");
+        return ExitCode::from(2);
+    };
+    let Some(kernel) = Kernel::or_skip() else { return ExitCode::SUCCESS };
+    let mut counts = Counts::default();
+    let mut rng = Rng::new(seed);
+    for file in files {
+        let loaded = std::fs::read(file).map_err(|e| e.to_string());
+        let object = loaded.and_then(|b| load(&b, &LoadOptions::default()).map_err(|e| e.to_string()));
+        match object {
+            Ok(object) => {
+                for program in &object.programs {
+                    judge_all(file, program, count, &kernel, &mut rng, &mut counts);
+                }
+            }
+            Err(error) => eprintln!("{file}: {error}"),
+        }
+    }
+    println!("{counts:?}");
+    if counts.only_brolga == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn judge_all(file: &str, program: &Program, count: u64, kernel: &Kernel, rng: &mut Rng, counts: &mut Counts) {
+    if !program.findings.is_empty() || program.kind.is_none_or(|k| k.info().number.is_none()) {
+        return;
+    }
+    // The kernel is given no BTF here, so to it all functions are static.
+    let mut base = program.clone();
+    for subprog in &mut base.subprogs {
+        subprog.global = false;
+    }
+    judge(&format!("{file}: {}", program.name), &base, kernel, counts);
+    for _ in 0..count {
+        let mut changed = base.clone();
+        let at = pick(rng, changed.insns.len());
+        change(&mut changed.insns[at], rng);
+        if changed.insns[at] != base.insns[at] {
+            judge(&format!("{file}: {} changed at {at}", program.name), &changed, kernel, counts);
+        }
+    }
+}
+
+fn judge(what: &str, program: &Program, kernel: &Kernel, counts: &mut Counts) {
+    let ours = verify(program, &Options::default());
+    if let Err(rejection) = &ours
+        && rejection.diagnostics.iter().any(|d| d.severity() == Severity::Unsupported)
+    {
+        counts.unsupported += 1;
+        return;
+    }
+    let theirs = match kernel.load(&Module::single(program.clone())) {
+        Ok(_) => Ok(()),
+        // That is about how the program is handed over here.
+        Err(Error::Rejected(log)) if log.contains("without BTF") => {
+            counts.unsupported += 1;
+            return;
+        }
+        Err(Error::Rejected(log)) => Err(log),
+        Err(_) => {
+            counts.unsupported += 1;
+            return;
+        }
+    };
+    match (ours, theirs) {
+        (Ok(_), Ok(())) => counts.both_accept += 1,
+        (Err(_), Err(_)) => counts.both_refuse += 1,
+        (Ok(_), Err(log)) => {
+            counts.only_brolga += 1;
+            let tail: Vec<&str> = log.lines().rev().take(4).collect();
+            println!("ONLY BROLGA ACCEPTS {what}\n{}\n{tail:#?}", text(program));
+        }
+        (Err(rejection), Ok(())) => {
+            counts.only_linux += 1;
+            let first = &rejection.diagnostics[0];
+            println!(
+                "ONLY LINUX ACCEPTS {what}: insn {:?}: {}\n{}",
+                first.insn,
+                first.message,
+                text(program)
+            );
+        }
+    }
+}
+
+fn text(program: &Program) -> String {
+    listing(&program.insns, &NoNames).to_string()
+}
+
+fn pick(rng: &mut Rng, below: usize) -> usize {
+    usize::try_from(rng.word() % below.max(1) as u64).unwrap_or(0)
+}
+
+fn reg(rng: &mut Rng) -> Reg {
+    Reg::all().nth(pick(rng, Reg::COUNT)).unwrap_or(Reg::R0)
+}
+
+fn number(rng: &mut Rng, old: i32) -> i32 {
+    const STEPS: &[i32] =
+        &[1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 64, 255, 256, 4096, -4096, i32::MIN, i32::MAX];
+    let step = STEPS[pick(rng, STEPS.len())];
+    if rng.word() % 4 == 0 { step } else { old.wrapping_add(step) }
+}
+
+fn offset(rng: &mut Rng, old: i16) -> i16 {
+    const STEPS: &[i16] = &[1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 32, -64];
+    old.wrapping_add(STEPS[pick(rng, STEPS.len())])
+}
+
+fn operand(rng: &mut Rng, old: Operand) -> Operand {
+    match old {
+        Operand::Imm(imm) if rng.word() % 4 != 0 => Operand::Imm(number(rng, imm)),
+        Operand::Reg(_) if rng.word() % 4 == 0 => Operand::Imm(number(rng, 0)),
+        Operand::Imm(_) | Operand::Reg(_) => Operand::Reg(reg(rng)),
+    }
+}
+
+/// Changes one thing about an instruction, in its own form or into an assignment.
+fn change(insn: &mut Insn, rng: &mut Rng) {
+    const OPS: &[AluOp] = &[
+        AluOp::Add,
+        AluOp::Sub,
+        AluOp::And,
+        AluOp::Or,
+        AluOp::Xor,
+        AluOp::Lsh,
+        AluOp::Rsh,
+        AluOp::Arsh,
+        AluOp::Mul,
+    ];
+    const CONDS: &[Cond] = &[
+        Cond::Eq,
+        Cond::Ne,
+        Cond::Gt,
+        Cond::Ge,
+        Cond::Lt,
+        Cond::Le,
+        Cond::Sgt,
+        Cond::Sge,
+        Cond::Slt,
+        Cond::Sle,
+        Cond::Set,
+    ];
+    const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::DW];
+    let choice = rng.word() % 4;
+    match insn {
+        Insn::Alu { op, width, dst, src } => match choice {
+            0 => *src = operand(rng, *src),
+            1 => *dst = reg(rng),
+            2 if *op != AluOp::Mov => *op = OPS[pick(rng, OPS.len())],
+            _ => *width = if *width == Width::W32 { Width::W64 } else { Width::W32 },
+        },
+        Insn::Branch { cond, width, dst, src, off } => match rng.word() % 5 {
+            0 => *src = operand(rng, *src),
+            1 => *dst = reg(rng),
+            2 => *cond = CONDS[pick(rng, CONDS.len())],
+            3 => *off = offset(rng, *off),
+            _ => *width = if *width == Width::W32 { Width::W64 } else { Width::W32 },
+        },
+        Insn::Load { size, dst, base, off, signed } => match choice {
+            0 => *off = offset(rng, *off),
+            1 => *dst = reg(rng),
+            2 => *base = reg(rng),
+            _ => (*size, *signed) = (SIZES[pick(rng, 4)], false),
+        },
+        Insn::Store { size, base, off, src } => match choice {
+            0 => *off = offset(rng, *off),
+            1 => *src = operand(rng, *src),
+            2 => *base = reg(rng),
+            _ => *size = SIZES[pick(rng, 4)],
+        },
+        Insn::Atomic { base, off, src, .. } => match choice {
+            0 => *off = offset(rng, *off),
+            1 => *src = reg(rng),
+            _ => *base = reg(rng),
+        },
+        Insn::MovSx { dst, src, .. } => {
+            if choice == 0 {
+                *dst = reg(rng);
+            } else {
+                *src = reg(rng);
+            }
+        }
+        Insn::Ja { off } => *off = offset(rng, *off),
+        Insn::Call(_) | Insn::Exit if choice == 0 => {
+            *insn = Insn::Alu {
+                op: AluOp::Mov,
+                width: Width::W64,
+                dst: reg(rng),
+                src: Operand::Imm(number(rng, 0)),
+            };
+        }
+        _ => {}
+    }
+}
