@@ -11,7 +11,7 @@ use brolga_abi::ProgramKind;
 use super::facts::Collector;
 use super::liveness::Liveness;
 use super::obligations::{RegSet, touches};
-use super::precision::{Links, Step};
+use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
 use super::state::{Frame, State};
 use super::structure::Layout;
@@ -75,6 +75,8 @@ pub(super) struct Explorer<'p> {
     pub trail: Vec<Step>,
     /// Numbers that branches of the current path narrowed together.
     pub links: Vec<Links>,
+    /// What walks back along the current path have wanted.
+    pub milestones: Milestones,
     /// Checkpoints.
     pub nodes: Nodes,
     /// When to make checkpoints.
@@ -103,6 +105,7 @@ impl<'p> Explorer<'p> {
             parent: None,
             trail: Vec::new(),
             links: Vec::new(),
+            milestones: Milestones::default(),
             nodes: Nodes::default(),
             pace: Pace::default(),
             events: 0,
@@ -181,6 +184,7 @@ impl<'p> Explorer<'p> {
         (self.parent, self.events) = (None, 0);
         self.trail.clear();
         self.links.clear();
+        self.milestones = Milestones::default();
         loop {
             if !self.step()? {
                 self.nodes.close(self.parent);
@@ -200,6 +204,7 @@ impl<'p> Explorer<'p> {
         self.events = pending.events;
         self.trail.truncate(pending.trail);
         self.links.truncate(pending.links);
+        self.milestones.truncate(pending.trail);
         true
     }
 

@@ -165,8 +165,8 @@ impl Facts {
 pub(super) struct Collector {
     insns: Vec<InsnFact>,
     subprogs: Vec<SubprogFact>,
-    /// Calls that met more than one map.
-    several_maps: Vec<InsnIdx>,
+    /// Whether a call met more than one map.
+    several_maps: Vec<bool>,
 }
 
 impl Collector {
@@ -174,7 +174,7 @@ impl Collector {
         Self {
             insns: vec![InsnFact::default(); insns],
             subprogs: vec![SubprogFact::default(); subprogs],
-            several_maps: Vec::new(),
+            several_maps: vec![false; insns],
         }
     }
 
@@ -214,10 +214,10 @@ impl Collector {
         match *fact {
             Some(known) if known != map => {
                 *fact = None;
-                self.several_maps.push(at);
+                self.several_maps[at.index()] = true;
             }
             Some(_) => {}
-            None if self.several_maps.contains(&at) => {}
+            None if self.several_maps[at.index()] => {}
             None => *fact = Some(map),
         }
     }

@@ -42,6 +42,8 @@ pub mod scalar;
 mod stack;
 mod state;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod value;
 

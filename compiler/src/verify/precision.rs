@@ -30,6 +30,42 @@ pub(super) struct Step {
 /// Most numbers that are kept equal to one that a branch narrows.
 pub(super) const MAX_LINKS: usize = 6;
 
+/// What earlier walks wanted at regular places of the path: a walk that wants no more than that stops,
+/// since all that it could mark is marked. Without them long paths would be walked again and again.
+#[derive(Debug, Default)]
+pub(super) struct Milestones {
+    wanted: Vec<[Marks; MAX_FRAMES]>,
+}
+
+/// Steps from one milestone to the next.
+const STRIDE: usize = 64;
+
+impl Milestones {
+    /// Forgets those that lie on steps which the path no longer has. One where the path ends now goes too:
+    /// a checkpoint may be made there that earlier walks did not mark.
+    pub fn truncate(&mut self, steps: usize) {
+        self.wanted.truncate(steps.div_ceil(STRIDE));
+    }
+
+    /// A walk arrives before a step. True: an earlier one wanted at least as much there.
+    fn pass(&mut self, step: usize, wanted: &Wanted) -> bool {
+        if !step.is_multiple_of(STRIDE) {
+            return false;
+        }
+        let index = step / STRIDE;
+        if self.wanted.len() <= index {
+            self.wanted.resize(index + 1, [Marks::default(); MAX_FRAMES]);
+        }
+        let mut covered = true;
+        for (known, new) in self.wanted[index].iter_mut().zip(&wanted.marks[..=wanted.frame]) {
+            covered &= new.regs & !known.regs == 0 && new.slots & !known.slots == 0;
+            known.regs |= new.regs;
+            known.slots |= new.slots;
+        }
+        covered
+    }
+}
+
 /// Numbers that a branch narrowed together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Links {
@@ -327,7 +363,7 @@ impl Explorer<'_> {
         let mut node = self.parent;
         loop {
             let start = node.map_or(0, |id| self.nodes.get(id).trail);
-            for step in self.trail[start..end].iter().rev() {
+            for (index, step) in self.trail[..end].iter().enumerate().skip(start).rev() {
                 if wanted.is_empty() {
                     return;
                 }
@@ -340,6 +376,9 @@ impl Explorer<'_> {
                 }
                 wanted.link(links);
                 next = step.at;
+                if self.milestones.pass(index, &wanted) {
+                    return;
+                }
             }
             let Some(id) = node else {
                 // The function's entry: what it was given, it was given.

@@ -9,6 +9,7 @@
 //! soundness.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::equal::{Exactness, IdMap, Match};
 use super::explore::{Check, Explorer};
@@ -54,7 +55,7 @@ pub(super) struct Node {
 pub(super) struct Nodes {
     nodes: Vec<Option<Node>>,
     free: Vec<u32>,
-    visited: HashMap<(InsnIdx, Option<InsnIdx>), Vec<NodeId>>,
+    visited: HashMap<u64, Vec<NodeId>, BuildHasherDefault<Mix>>,
     /// Checkpoints made.
     pub total: u32,
     /// Most checkpoints kept at a time.
@@ -150,8 +151,32 @@ fn size_of_state(state: &State) -> usize {
     size_of::<Node>() + size_of_val(top) + size_of_val(top.stack.slots()) + 64 * state.frames().len()
 }
 
-fn key_of(at: InsnIdx, state: &State) -> (InsnIdx, Option<InsnIdx>) {
-    (at, state.top().callsite)
+/// States are kept by instruction and call site.
+fn key_of(at: InsnIdx, state: &State) -> u64 {
+    let callsite = state.top().callsite.map_or(0, |call| u64::from(call.0) + 1);
+    u64::from(at.0) | callsite << 32
+}
+
+/// Hashes keys that are numbers already. Whoever makes two of them collide pays with time that the budget
+/// bounds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
 }
 
 /// What kind of place for a checkpoint an instruction is.
@@ -236,7 +261,7 @@ impl Explorer<'_> {
         let force = point.force || self.events > 40;
         let mut keep = force || (jumps >= 2 && insns >= 8);
         let key = key_of(self.at, &self.state);
-        let mut list = self.nodes.visited.remove(&key).unwrap_or_default();
+        let mut list = self.nodes.visited.get_mut(&key).map(std::mem::take).unwrap_or_default();
         let mut hit = None;
         let mut index = 0;
         // Newest first: states made recently are the likeliest to cover.
@@ -272,7 +297,7 @@ impl Explorer<'_> {
                 index += 1;
             }
         }
-        if !list.is_empty() {
+        if list.capacity() > 0 {
             self.nodes.visited.insert(key, list);
         }
         if let Some((id, exactness)) = hit {

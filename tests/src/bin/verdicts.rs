@@ -7,11 +7,12 @@
 use std::process::ExitCode;
 
 use brolga_compiler::diag::Severity;
-use brolga_compiler::isa::{AluOp, Cond, Insn, NoNames, Operand, Reg, Size, Width, listing};
+use brolga_compiler::isa::{NoNames, listing};
 use brolga_compiler::program::{LoadOptions, Program, load};
 use brolga_compiler::verify::{Options, verify};
 use brolga_tests::engines::kernel::Kernel;
 use brolga_tests::engines::{Engine, Error, Module};
+use brolga_tests::generate::mutate::mutate;
 use brolga_tests::generate::rng::Rng;
 
 #[derive(Debug, Default)]
@@ -64,8 +65,8 @@ fn judge_all(file: &str, program: &Program, count: u64, kernel: &Kernel, rng: &m
     judge(&format!("{file}: {}", program.name), &base, kernel, counts);
     for _ in 0..count {
         let mut changed = base.clone();
-        let at = pick(rng, changed.insns.len());
-        change(&mut changed.insns[at], rng);
+        let at = rng.below(u32::try_from(changed.insns.len()).unwrap_or(u32::MAX)) as usize;
+        changed.insns[at] = mutate(rng, changed.insns[at]);
         if changed.insns[at] != base.insns[at] {
             judge(&format!("{file}: {} changed at {at}", program.name), &changed, kernel, counts);
         }
@@ -116,111 +117,4 @@ fn judge(what: &str, program: &Program, kernel: &Kernel, counts: &mut Counts) {
 
 fn text(program: &Program) -> String {
     listing(&program.insns, &NoNames).to_string()
-}
-
-fn pick(rng: &mut Rng, below: usize) -> usize {
-    usize::try_from(rng.word() % below.max(1) as u64).unwrap_or(0)
-}
-
-fn reg(rng: &mut Rng) -> Reg {
-    Reg::all().nth(pick(rng, Reg::COUNT)).unwrap_or(Reg::R0)
-}
-
-fn number(rng: &mut Rng, old: i32) -> i32 {
-    const STEPS: &[i32] =
-        &[1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 64, 255, 256, 4096, -4096, i32::MIN, i32::MAX];
-    let step = STEPS[pick(rng, STEPS.len())];
-    if rng.word() % 4 == 0 { step } else { old.wrapping_add(step) }
-}
-
-fn offset(rng: &mut Rng, old: i16) -> i16 {
-    const STEPS: &[i16] = &[1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 32, -64];
-    old.wrapping_add(STEPS[pick(rng, STEPS.len())])
-}
-
-fn operand(rng: &mut Rng, old: Operand) -> Operand {
-    match old {
-        Operand::Imm(imm) if rng.word() % 4 != 0 => Operand::Imm(number(rng, imm)),
-        Operand::Reg(_) if rng.word() % 4 == 0 => Operand::Imm(number(rng, 0)),
-        Operand::Imm(_) | Operand::Reg(_) => Operand::Reg(reg(rng)),
-    }
-}
-
-/// Changes one thing about an instruction, in its own form or into an assignment.
-fn change(insn: &mut Insn, rng: &mut Rng) {
-    const OPS: &[AluOp] = &[
-        AluOp::Add,
-        AluOp::Sub,
-        AluOp::And,
-        AluOp::Or,
-        AluOp::Xor,
-        AluOp::Lsh,
-        AluOp::Rsh,
-        AluOp::Arsh,
-        AluOp::Mul,
-    ];
-    const CONDS: &[Cond] = &[
-        Cond::Eq,
-        Cond::Ne,
-        Cond::Gt,
-        Cond::Ge,
-        Cond::Lt,
-        Cond::Le,
-        Cond::Sgt,
-        Cond::Sge,
-        Cond::Slt,
-        Cond::Sle,
-        Cond::Set,
-    ];
-    const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::DW];
-    let choice = rng.word() % 4;
-    match insn {
-        Insn::Alu { op, width, dst, src } => match choice {
-            0 => *src = operand(rng, *src),
-            1 => *dst = reg(rng),
-            2 if *op != AluOp::Mov => *op = OPS[pick(rng, OPS.len())],
-            _ => *width = if *width == Width::W32 { Width::W64 } else { Width::W32 },
-        },
-        Insn::Branch { cond, width, dst, src, off } => match rng.word() % 5 {
-            0 => *src = operand(rng, *src),
-            1 => *dst = reg(rng),
-            2 => *cond = CONDS[pick(rng, CONDS.len())],
-            3 => *off = offset(rng, *off),
-            _ => *width = if *width == Width::W32 { Width::W64 } else { Width::W32 },
-        },
-        Insn::Load { size, dst, base, off, signed } => match choice {
-            0 => *off = offset(rng, *off),
-            1 => *dst = reg(rng),
-            2 => *base = reg(rng),
-            _ => (*size, *signed) = (SIZES[pick(rng, 4)], false),
-        },
-        Insn::Store { size, base, off, src } => match choice {
-            0 => *off = offset(rng, *off),
-            1 => *src = operand(rng, *src),
-            2 => *base = reg(rng),
-            _ => *size = SIZES[pick(rng, 4)],
-        },
-        Insn::Atomic { base, off, src, .. } => match choice {
-            0 => *off = offset(rng, *off),
-            1 => *src = reg(rng),
-            _ => *base = reg(rng),
-        },
-        Insn::MovSx { dst, src, .. } => {
-            if choice == 0 {
-                *dst = reg(rng);
-            } else {
-                *src = reg(rng);
-            }
-        }
-        Insn::Ja { off } => *off = offset(rng, *off),
-        Insn::Call(_) | Insn::Exit if choice == 0 => {
-            *insn = Insn::Alu {
-                op: AluOp::Mov,
-                width: Width::W64,
-                dst: reg(rng),
-                src: Operand::Imm(number(rng, 0)),
-            };
-        }
-        _ => {}
-    }
 }

@@ -27,7 +27,8 @@ pub fn mutated(seed: u64) -> Generated {
     generated
 }
 
-fn mutate(rng: &mut Rng, insn: Insn) -> Insn {
+/// An instruction with one thing about it changed.
+pub fn mutate(rng: &mut Rng, insn: Insn) -> Insn {
     let register = |rng: &mut Rng| Reg::new(rng.below(11) as u8).expect("below 11");
     let near = |rng: &mut Rng, off: i16| off.wrapping_add(rng.pick(&[-64, -8, -4, -2, -1, 1, 2, 4, 8, 64]));
     let operand = |rng: &mut Rng, src: Operand| match src {

@@ -1,0 +1,185 @@
+//! Verdicts that case files cannot show: they need an object's licence, types or size, or instructions
+//! that no assembler writes.
+
+use brolga_abi::ProgramKind;
+
+use super::{Accepted, Access, Options, Rejection, ShiftRule, verify};
+use crate::diag::{Code, Severity};
+use crate::isa::asm::AsmContext;
+use crate::isa::{AluOp, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
+use crate::program::{Param, Program, SubprogId};
+
+fn program(kind: ProgramKind, text: &str) -> Program {
+    let assembled = assemble(text, &AsmContext::default()).expect("the text is assembly");
+    let mut program = Program::from_insns("test", kind, assembled.insns, Vec::new().into());
+    program.raw_memory_len = 16;
+    program
+}
+
+fn judge(program: &Program) -> Result<Accepted, Rejection> {
+    verify(program, &Options::default())
+}
+
+fn code(program: &Program) -> Code {
+    judge(program).expect_err("the program is refused").diagnostics[0].code
+}
+
+#[test]
+fn an_empty_program_is_refused() {
+    let program = Program::from_insns("test", ProgramKind::Xdp, Vec::new(), Vec::new().into());
+    assert_eq!(code(&program), Code::EmptyProgram);
+}
+
+#[test]
+fn a_program_of_more_than_a_million_slots_is_refused() {
+    let nop = Insn::Alu { op: AluOp::Mov, width: Width::W64, dst: Reg::R0, src: Operand::Imm(0) };
+    let mut insns = vec![nop; 1_000_000];
+    insns.push(Insn::Exit);
+    let program = Program::from_insns("test", ProgramKind::Xdp, insns, Vec::new().into());
+    assert_eq!(code(&program), Code::ProgramTooLarge);
+}
+
+#[test]
+fn more_than_256_functions_are_refused() {
+    let mut text = String::new();
+    for i in 0..256 {
+        text.push_str(&format!("call f{i}\n"));
+    }
+    text.push_str("exit\n");
+    for i in 0..256 {
+        text.push_str(&format!("f{i}:\nr0 = 0\nexit\n"));
+    }
+    assert_eq!(code(&program(ProgramKind::Xdp, &text)), Code::TooManySubprogs);
+}
+
+#[test]
+fn half_of_a_wide_immediate_is_refused() {
+    let mut program = program(ProgramKind::Xdp, "r0 = 1 ll\nexit");
+    program.insns.remove(1);
+    assert_eq!(code(&program), Code::InvalidInstruction);
+}
+
+#[test]
+fn reserved_forms_are_refused_where_they_are_executed() {
+    let extend = Insn::MovSx { width: Width::W32, from: Size::W, dst: Reg::R0, src: Reg::R1 };
+    let mut live = program(ProgramKind::RawMemory, "r1 = 0\nr0 = 0\nexit");
+    live.insns[1] = extend;
+    assert_eq!(code(&live), Code::ReservedForm);
+    let mut dead = program(ProgramKind::RawMemory, "r0 = 0\nif r0 == 0 goto +1\nr0 = 0\nexit");
+    dead.insns[2] = extend;
+    assert!(judge(&dead).is_ok());
+}
+
+#[test]
+fn gpl_only_helpers_need_the_licence() {
+    let text = "r1 = r10\nr1 += -8\n*(u64 *)(r10 - 8) = 0\nr2 = 8\ncall bpf_trace_printk\nr0 = 0\nexit";
+    let mut program = program(ProgramKind::Xdp, text);
+    assert!(judge(&program).is_ok());
+    program.gpl_compatible = false;
+    assert_eq!(code(&program), Code::GplOnlyHelper);
+}
+
+#[test]
+fn shifts_are_masked_where_options_say_so() {
+    let program = program(ProgramKind::RawMemory, "r0 = 1\nr0 <<= 65\nexit");
+    assert_eq!(code(&program), Code::InvalidShift);
+    let options = Options { shifts: ShiftRule::Mask, ..Options::default() };
+    assert!(verify(&program, &options).is_ok());
+}
+
+/// A program whose second function is global.
+fn with_global(text: &str, params: &[Param]) -> Program {
+    let mut program = program(ProgramKind::Xdp, text);
+    program.subprogs[1].global = true;
+    program.subprogs[1].params = params.to_vec();
+    program
+}
+
+#[test]
+fn a_global_function_is_verified_by_its_types_alone() {
+    // The caller passes 0, but the function may be handed any number.
+    let text = "r1 = 0\ncall f\nr0 = 0\nexit\nf:\nr2 = r10\nr2 += r1\nr0 = 0\nexit";
+    let mut program = with_global(text, &[Param::Scalar]);
+    assert_eq!(code(&program), Code::PointerOffset);
+    program.subprogs[1].global = false;
+    assert!(judge(&program).is_ok());
+}
+
+#[test]
+fn a_global_function_gets_what_its_types_say() {
+    let text = "call f\nr0 = 0\nexit\nf:\nr0 = *(u32 *)(r1 + 12)\nexit";
+    let program = with_global(text, &[Param::Context]);
+    let facts = judge(&program).expect("the program is accepted").facts;
+    assert_eq!(facts.at(InsnIdx(3)).access, Some(Access::Context { off: 12 }));
+    assert!(facts.subprog(SubprogId(1)).called);
+    assert_eq!(code(&with_global(text, &[Param::Scalar])), Code::GlobalFunction);
+}
+
+#[test]
+fn memory_of_a_global_function_may_be_null_unless_tagged() {
+    let text =
+        "r1 = r10\nr1 += -8\n*(u64 *)(r10 - 8) = 0\ncall f\nr0 = 0\nexit\nf:\nr0 = *(u64 *)(r1 + 0)\nexit";
+    assert!(judge(&with_global(text, &[Param::Memory { size: 8, nonnull: true }])).is_ok());
+    assert_eq!(
+        code(&with_global(text, &[Param::Memory { size: 8, nonnull: false }])),
+        Code::InvalidMemAccess
+    );
+    assert_eq!(code(&with_global(text, &[Param::Memory { size: 4, nonnull: true }])), Code::MemoryBounds);
+    assert_eq!(code(&with_global(text, &[Param::Memory { size: 16, nonnull: true }])), Code::StackBounds);
+}
+
+#[test]
+fn types_that_are_not_understood_are_unsupported() {
+    let program = with_global("call f\nr0 = 0\nexit\nf:\nr0 = 0\nexit", &[Param::Unknown]);
+    let rejection = judge(&program).expect_err("the program is refused");
+    assert_eq!(rejection.diagnostics[0].severity(), Severity::Unsupported);
+}
+
+#[test]
+fn a_global_function_returns_a_number() {
+    let mut program = with_global("call f\nr0 = 0\nexit\nf:\nr0 = r10\nexit", &[]);
+    assert_eq!(code(&program), Code::ReturnValue);
+    program.insns[3] = Insn::Alu { op: AluOp::Mov, width: Width::W64, dst: Reg::R0, src: Operand::Imm(0) };
+    assert!(judge(&program).is_ok());
+    program.subprogs[1].returns_scalar = false;
+    assert_eq!(code(&program), Code::GlobalFunction);
+}
+
+#[test]
+fn may_goto_loops_converge() {
+    let text = "r0 = 0\nl:\nmay_goto end\nr0 += 1\ngoto l\nend:\nexit";
+    let accepted = judge(&program(ProgramKind::RawMemory, text)).expect("the program is accepted");
+    assert!(accepted.stats.processed < 100, "{:?}", accepted.stats);
+    // What the loop forgot cannot be relied on afterwards.
+    let text = "r6 = 0\nl:\nmay_goto end\nr6 += 1\ngoto l\nend:\nr1 += r6\nr0 = *(u8 *)(r1 + 0)\nexit";
+    assert!(judge(&program(ProgramKind::RawMemory, text)).is_err());
+}
+
+#[test]
+fn a_failed_legacy_load_returns_zero_from_a_function() {
+    let text = "r6 = r1\ncall f\nexit\nf:\nr6 = r1\nr0 = *(u8 *)skb[0]\nr0 = 1\nexit";
+    assert!(judge(&program(ProgramKind::SocketFilter, text)).is_ok());
+}
+
+#[test]
+fn facts_join_all_paths() {
+    let text = "r2 = *(u8 *)(r1 + 0)\nr3 = r10\nr3 += -8\nif r2 == 0 goto l\nr3 = r1\nl:\n\
+                *(u64 *)(r3 + 0) = 0\nr0 = 0\nexit";
+    let facts = judge(&program(ProgramKind::RawMemory, text)).expect("the program is accepted").facts;
+    assert_eq!(facts.at(InsnIdx(0)).access, Some(Access::RawMemory));
+    assert_eq!(facts.at(InsnIdx(5)).access, Some(Access::Mixed));
+    let reach = facts.at(InsnIdx(3)).reach;
+    assert!(reach.taken && reach.fallthrough);
+}
+
+#[test]
+fn long_paths_are_not_walked_again_and_again() {
+    // Each round moves a pointer by a number that comes from the very start.
+    let mut text = String::from("r2 = *(u8 *)(r1 + 0)\n");
+    for _ in 0..20_000 {
+        text.push_str("r3 = r1\nr2 += 0\nr3 += r2\n");
+    }
+    text.push_str("r0 = 0\nexit\n");
+    let program = program(ProgramKind::RawMemory, &text);
+    assert!(judge(&program).is_ok());
+}
