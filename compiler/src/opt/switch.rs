@@ -16,8 +16,10 @@ pub fn run(unit: &mut Unit) {
 
 /// Fewer cases are better compared one by one.
 const MIN_CASES: usize = 4;
-/// And fewer comparisons, too.
-const MIN_COMPARISONS: usize = 3;
+/// And fewer comparisons, too: processors learn a path through a few branches far better than they
+/// learn an indirect jump. `brolga-bench run --only compute_vm` took 2.9 of Linux's time with its
+/// sixteen cases in a table, and 0.8 as a tree.
+const MIN_COMPARISONS: usize = 24;
 /// Values a comparison at most.
 const VALUES: usize = 8;
 /// More cases than this are not put into one table.

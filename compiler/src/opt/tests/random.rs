@@ -155,8 +155,12 @@ impl Program<'_> {
         let (a, end) = (self.random.reg(), self.label());
         let width = self.random.pick(&["r", "w"]);
         let least = self.random.below(5);
-        let cases = 4 + self.random.below(6);
-        let mask = [15, 31, 7][self.random.below(3) as usize];
+        // Large enough for a table now and then.
+        let (cases, mask) = if self.random.below(3) == 0 {
+            (26 + self.random.below(10), 63)
+        } else {
+            (4 + self.random.below(6), [15, 31, 7][self.random.below(3) as usize])
+        };
         self.line(format!("{width}{a} &= {mask}"));
         let labels: Vec<String> = (0..cases).map(|_| self.label()).collect();
         let upper = self.label();
