@@ -222,7 +222,7 @@ impl Wanted {
                 }
             }
             Insn::LegacyLoad { offset, .. } => return self.legacy_load(offset, step, next),
-            Insn::Call(target) => return self.call(target, step, global),
+            Insn::Call(target) => return self.call(target, step, next, global),
             Insn::Exit => return self.exit(),
             Insn::Branch { .. }
             | Insn::SecondSlot
@@ -280,7 +280,16 @@ impl Wanted {
         if next.0 != step.at.0 + 1 { self.enter() } else { Ok(()) }
     }
 
-    fn call(&mut self, target: CallTarget, _step: &Step, global: bool) -> Result<(), Lost> {
+    /// A tail call that succeeds in a subprogram returns from it. A call of a function does not: it was
+    /// entered or, where it is global, judged apart.
+    fn enter_if_left(&mut self, target: CallTarget, step: &Step, next: InsnIdx) -> Result<(), Lost> {
+        match target {
+            CallTarget::Helper(_) if next.0 != step.at.0 + 1 => self.enter(),
+            CallTarget::Helper(_) | CallTarget::Subprog(_) | CallTarget::Kfunc { .. } => Ok(()),
+        }
+    }
+
+    fn call(&mut self, target: CallTarget, step: &Step, next: InsnIdx, global: bool) -> Result<(), Lost> {
         match target {
             CallTarget::Subprog(_) if !global => {
                 let leftover = self.marks[self.frame];
@@ -295,7 +304,10 @@ impl Wanted {
             }
             CallTarget::Subprog(_) | CallTarget::Helper(_) | CallTarget::Kfunc { .. } => {
                 self.take(Reg::R0);
-                if self.top().regs & RegSet::ARGS.0 != 0 { Err(Lost) } else { Ok(()) }
+                if self.top().regs & RegSet::ARGS.0 != 0 {
+                    return Err(Lost);
+                }
+                self.enter_if_left(target, step, next)
             }
         }
     }

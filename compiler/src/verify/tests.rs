@@ -7,7 +7,7 @@ use super::{Accepted, Access, Options, Rejection, ShiftRule, verify};
 use crate::diag::{Code, Severity};
 use crate::isa::asm::AsmContext;
 use crate::isa::{AluOp, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
-use crate::program::{Param, Program, SubprogId};
+use crate::program::{MapDef, Param, Program, SubprogId};
 
 fn program(kind: ProgramKind, text: &str) -> Program {
     let assembled = assemble(text, &AsmContext::default()).expect("the text is assembly");
@@ -182,4 +182,31 @@ fn long_paths_are_not_walked_again_and_again() {
     text.push_str("r0 = 0\nexit\n");
     let program = program(ProgramKind::RawMemory, &text);
     assert!(judge(&program).is_ok());
+}
+
+#[test]
+fn a_tail_call_out_of_a_function_is_walked_back_into_it() {
+    // `r6` is an offset in the caller; the callee uses the register for something else. A walk back that
+    // misses the return by tail call would stop there, and the path with the bad offset would be pruned.
+    let text = "r7 = r1\nr6 = 64\nr8 = 0\nr8 = 0\nr8 = 0\nr8 = 0\nr8 = 0\ngoto a\na:\ngoto b\nb:\n\
+                r0 = *(u32 *)(r1 + 12)\nif r0 == 0 goto l\nr6 = 0\ngoto m\nm:\nr8 = 0\nr8 = 0\nr8 = 0\nr8 = 0\nr8 = 0\nr8 = 0\ngoto l\nl:\nr1 = r7\ncall f\nif r0 == 0 goto e\n\
+                r1 = r10\nr1 += -64\nr1 += r6\n*(u8 *)(r1 + 0) = 0\ne:\nr0 = 0\nexit\n\
+                f:\nr6 = 1\nr2 = map[jumps]\nr3 = 0\ncall bpf_tail_call\nr0 = 0\nexit";
+    let mut assembled = assemble(text, &AsmContext { maps: &["jumps"] }).expect("the text is assembly");
+    let insns = std::mem::take(&mut assembled.insns);
+    let jumps = MapDef {
+        name: "jumps".to_owned(),
+        kind: brolga_abi::MapKind::ProgArray.into(),
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+        flags: 0,
+        global: None,
+        initial_programs: Vec::new(),
+        pinned: false,
+        key_type: None,
+        value_type: None,
+    };
+    let program = Program::from_insns("test", ProgramKind::Xdp, insns, vec![jumps].into());
+    assert_eq!(code(&program), Code::StackBounds);
 }

@@ -210,7 +210,9 @@ fn certainly_not_null(value: &Value) -> bool {
         return false;
     }
     match value.kind {
-        Kind::MapValue(_) | Kind::Map(_) | Kind::Memory { .. } => true,
+        Kind::MapValue(_) | Kind::Map(_) => true,
+        // A buffer without bytes may be anywhere.
+        Kind::Memory { size, .. } => size > 0,
         Kind::Uninit
         | Kind::Scalar
         | Kind::Context
