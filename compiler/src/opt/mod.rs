@@ -9,6 +9,7 @@ pub mod choose;
 pub mod combine;
 pub mod constant;
 pub mod dead;
+pub mod hoist;
 pub mod inline;
 pub mod memory;
 pub mod narrow;
@@ -45,6 +46,7 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "memory", run: memory::run },
     Pass { name: "combine", run: combine::loads_and_stores },
     Pass { name: "narrow", run: narrow::run },
+    Pass { name: "hoist", run: hoist::run },
     Pass { name: "choose", run: choose::run },
     Pass { name: "simplify combined", run: simplify::run_late },
     Pass { name: "tidy", run: blocks::run },

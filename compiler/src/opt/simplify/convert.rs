@@ -1,7 +1,7 @@
 //! Laws of changes of width, of truth values and of choices; and how many bits a value has.
 
 use super::{Folded, Simplifier};
-use crate::ir::{Binary, Compare, ExtendKind, Op, Type, Unary, Value};
+use crate::ir::{Binary, Compare, ExtendKind, Op, Type, Value};
 use crate::isa::Size;
 use crate::opt::constant;
 
@@ -156,67 +156,6 @@ impl Simplifier<'_> {
         match self.op(cond) {
             Some(Op::Compare { cond, a, b }) => Some(Op::Compare { cond: cond.negate(), a, b }),
             _ => None,
-        }
-    }
-
-    /// How many low bits of an operation's result may be set; its operands are known.
-    pub(super) fn significant_bits(&self, op: &Op, ty: Type) -> u8 {
-        let width = constant::width(ty);
-        let bits = match *op {
-            Op::Const(x) => 64 - x.leading_zeros(),
-            Op::Binary { op, a, b } => self.binary_bits(op, a, b, width),
-            Op::Unary { op: Unary::Swap16, .. } => 16,
-            Op::Unary { op: Unary::Swap32, .. } => 32,
-            Op::Compare { .. } | Op::FromBool(_) => 1,
-            Op::Select { then, otherwise, .. } => self.bits(then).max(self.bits(otherwise)),
-            Op::Extend { kind: ExtendKind::Zero, from, a } => self.bits(a).min(8 * from.bytes()),
-            Op::Trunc(a) => self.bits(a),
-            Op::Load { size, extend: ExtendKind::Zero, .. } | Op::LoadAcquire { size, .. } => {
-                8 * size.bytes()
-            }
-            Op::CpuId => 32,
-            Op::Unary { op: Unary::Neg | Unary::Swap64, .. }
-            | Op::Extend { kind: ExtendKind::Sign, .. }
-            | Op::Load { extend: ExtendKind::Sign, .. }
-            | Op::Store { .. }
-            | Op::AtomicRmw { .. }
-            | Op::AtomicCas { .. }
-            | Op::StoreRelease { .. }
-            | Op::StackAddr(_)
-            | Op::MapHandle(_)
-            | Op::MapValueAddr { .. }
-            | Op::MapElemAddr { .. }
-            | Op::CallHelper { .. }
-            | Op::CallRoutine { .. }
-            | Op::CallSubprog { .. } => width,
-        };
-        u8::try_from(bits.min(width)).expect("at most 64")
-    }
-
-    fn binary_bits(&self, op: Binary, a: Value, b: Value, width: u32) -> u32 {
-        let (x, y) = (self.bits(a), self.bits(b));
-        match op {
-            Binary::Add => x.max(y) + 1,
-            Binary::Mul => x + y,
-            Binary::And => x.min(y),
-            Binary::Or | Binary::Xor => x.max(y),
-            Binary::Udiv => x,
-            // x % 0 is x.
-            Binary::Urem => match self.function.as_const(b) {
-                Some(m @ 1..) => x.min(64 - (m - 1).leading_zeros()),
-                Some(0) | None => x,
-            },
-            Binary::Shl => match self.function.as_const(b) {
-                Some(k) if k < u64::from(width) => x + u32::try_from(k).expect("below 64"),
-                _ => width,
-            },
-            Binary::Ushr => match self.function.as_const(b) {
-                Some(k) if k < u64::from(width) => x.saturating_sub(u32::try_from(k).expect("below 64")),
-                _ => x,
-            },
-            Binary::Sshr if x < width => x,
-            Binary::Umulhi => (x + y).saturating_sub(64),
-            Binary::Sub | Binary::Sdiv | Binary::Srem | Binary::Sshr | Binary::Rotl => width,
         }
     }
 

@@ -9,6 +9,7 @@
 //! its definition does not reach (`ir::check` looks).
 
 mod arith;
+mod bits;
 mod compare;
 mod convert;
 mod divide;
@@ -94,7 +95,7 @@ impl<'a> Simplifier<'a> {
             predecessors: function.predecessors(),
             table: WordMap::default(),
             home: vec![Block::default(); values],
-            significant: vec![64; values],
+            significant: bits::analyse(function),
             decided: WordMap::default(),
             reached: vec![false; blocks],
             done: vec![false; blocks],
@@ -254,7 +255,8 @@ impl<'a> Simplifier<'a> {
     fn enter(&mut self, inst: Inst, value: Value, op: &Op, ty: Type) {
         self.out.push(inst);
         self.home[value.index()] = self.block;
-        self.significant[value.index()] = self.significant_bits(op, ty);
+        let known = self.significant[value.index()];
+        self.significant[value.index()] = known.min(self.significant_bits(op, ty));
         if let Some(key) = key(op, ty) {
             self.table.insert(key, value);
         }
@@ -313,8 +315,9 @@ impl<'a> Simplifier<'a> {
                 self.function.replace(*param, value);
                 continue;
             }
-            let significant = significant.unwrap_or(64).min(super::constant::width(ty));
-            self.significant[param.index()] = u8::try_from(significant).expect("at most 64");
+            let significant = u8::try_from(significant.unwrap_or(64)).expect("at most 64");
+            let known = &mut self.significant[param.index()];
+            *known = significant.min(*known);
             let twin = (0..at).find(|twin| {
                 self.function.ty(params[*twin]) == ty
                     && edges
@@ -385,9 +388,11 @@ impl<'a> Simplifier<'a> {
 
     /// How many low bits of a value may be set.
     fn bits(&self, value: Value) -> u32 {
-        let known = self.function.as_const(value).map_or(64, |bits| 64 - bits.leading_zeros());
-        let width = super::constant::width(self.function.ty(value));
-        known.min(width).min(u32::from(self.significant[value.index()]))
+        bits::of(self.function, &self.significant, value)
+    }
+
+    fn significant_bits(&self, op: &Op, ty: Type) -> u8 {
+        bits::of_op(self.function, &self.significant, op, ty)
     }
 
     /// The operation of a value, looking through nothing.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use brolga_abi::ProgramKind;
 
-use super::{PASSES, checked, optimize};
+use super::{PASSES, Pass, checked, optimize, switch};
 use crate::ir::{self, Unit};
 use crate::isa::asm::{AsmContext, assemble};
 use crate::options::SelfCheck;
@@ -37,7 +37,9 @@ fn assert_passes_keep(text: &str, random: &mut Random) {
         .map(|i| (0..random::BUFFER).map(|_| if i == 0 { 0 } else { random.next() as u8 }).collect())
         .collect();
     let expected: Vec<_> = buffers.iter().map(|buffer| eval::run(&unit, buffer)).collect();
-    for pass in PASSES {
+    let eager = Pass { name: "small switches", run: switch::run_eagerly };
+    let (last, others) = PASSES.split_last().expect("there are passes");
+    for pass in others.iter().chain([&eager, last]) {
         let before = unit.to_string();
         (pass.run)(&mut unit);
         checked(&unit, pass.name, SelfCheck::On).unwrap_or_else(|e| panic!("{e}\nbefore:\n{before}\n{text}"));
