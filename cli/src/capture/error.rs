@@ -5,7 +5,7 @@ use std::fmt;
 /// Reading a capture failed.
 #[derive(Debug)]
 pub struct CaptureError {
-    /// Byte offset in the file.
+    /// Byte offset in the file: of the field, or where the packet or block begins.
     pub offset: u64,
     /// Packets that were read before.
     pub packets: u64,
@@ -21,7 +21,7 @@ pub enum Problem {
     /// The first bytes are those of no capture.
     NotACapture {
         /// The first four bytes.
-        magic: [u8; 4],
+        magic: Vec<u8>,
     },
     /// The capture is compressed.
     Compressed {
@@ -33,10 +33,12 @@ pub enum Problem {
         /// What it is.
         what: &'static str,
         /// How many bytes of it are missing.
-        missing: u64,
+        missing: u32,
     },
-    /// A packet is longer than any that is accepted.
+    /// A packet or a block is longer than any that is accepted.
     TooLong {
+        /// Which of them it is.
+        what: &'static str,
         /// Its length.
         found: u32,
         /// The longest that is accepted.
@@ -54,7 +56,9 @@ pub enum Problem {
         /// The minor version.
         minor: u16,
     },
-    /// A block or a field of pcapng contradicts itself.
+    /// A packet in a form that pcapng had in drafts.
+    ObsoletePacket,
+    /// A packet, a block or a field contradicts itself.
     Malformed {
         /// What it is.
         what: &'static str,
@@ -65,13 +69,14 @@ pub enum Problem {
 
 impl Problem {
     /// What a file is that begins like no capture.
-    pub fn unknown_magic(magic: [u8; 4]) -> Self {
+    pub fn unknown_magic(magic: &[u8]) -> Self {
         match magic {
-            [0x1f, 0x8b, _, _] => Self::Compressed { tool: "gzip" },
-            [0x28, 0xb5, 0x2f, 0xfd] => Self::Compressed { tool: "zstd" },
-            [0xfd, b'7', b'z', b'X'] => Self::Compressed { tool: "xz" },
-            [0x04, 0x22, 0x4d, 0x18] => Self::Compressed { tool: "lz4" },
-            _ => Self::NotACapture { magic },
+            [0x1f, 0x8b, ..] => Self::Compressed { tool: "gzip" },
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Compressed { tool: "zstd" },
+            [0xfd, b'7', b'z', b'X', ..] => Self::Compressed { tool: "xz" },
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Compressed { tool: "lz4" },
+            [b'B', b'Z', b'h', ..] => Self::Compressed { tool: "bzip2" },
+            _ => Self::NotACapture { magic: magic.iter().take(4).copied().collect() },
         }
     }
 }
@@ -89,20 +94,24 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => write!(f, "could not be read: {error}"),
-            Self::NotACapture { magic: [a, b, c, d] } => {
-                write!(f, "neither pcap nor pcapng: begins with {a:02x} {b:02x} {c:02x} {d:02x}")
+            Self::NotACapture { magic } => {
+                f.write_str("neither pcap nor pcapng: begins with")?;
+                magic.iter().try_for_each(|byte| write!(f, " {byte:02x}"))
             }
             Self::Compressed { tool } => write!(f, "compressed by {tool}: decompress it first"),
             Self::CutOff { what, missing } => {
                 write!(f, "the file ends inside of {what}: {missing} bytes are missing")
             }
-            Self::TooLong { found, limit } => {
-                write!(f, "a packet of {found} bytes is above the limit of {limit}")
+            Self::TooLong { what, found, limit } => {
+                write!(f, "{what} of {found} bytes is above the limit of {limit}")
             }
             Self::LinkType { found } => {
                 write!(f, "the capture has link type {}, but must be of Ethernet", link_type(*found))
             }
             Self::Version { major, minor } => write!(f, "version {major}.{minor} of the format is not known"),
+            Self::ObsoletePacket => {
+                f.write_str("a packet in pcapng's obsolete form: convert the capture with `editcap` first")
+            }
             Self::Malformed { what, reason } => write!(f, "malformed {what}: {reason}"),
         }
     }

@@ -1,8 +1,12 @@
 //! Reads packets from pcap and pcapng captures, one at a time.
 //!
+//! `pcap-parser` knows the formats. What is here is the framing: a record is read whole, as long as
+//! its head says, and only then parsed. (That crate's own streaming readers lose what the system
+//! said, and call a malformed block cut off.) Memory is that of the longest record so far.
+//!
 //! Files may be cut off, damaged or hostile: no length is trusted, a packet is at most
 //! [`MAX_PACKET`] bytes, and errors say where in the file and after which packet they lie. Lengths
-//! above the capture's own snap length are taken as they are, as tcpdump does. A capture that is
+//! above the capture's own snap length are taken as they are, as tcpdump does. A packet that is
 //! not of Ethernet is refused, since the programs' first header would be missing.
 
 mod error;
@@ -32,6 +36,16 @@ pub struct Packet {
     pub bytes: Vec<u8>,
 }
 
+impl Packet {
+    /// Takes what a record says, in a buffer that is reused.
+    fn set(&mut self, time_ns: u64, wire_len: u32, bytes: &[u8]) {
+        let len = u32::try_from(bytes.len()).expect("packets are at most `MAX_PACKET` bytes");
+        self.time_ns = time_ns;
+        self.wire_len = wire_len.max(len);
+        bytes.clone_into(&mut self.bytes);
+    }
+}
+
 /// A capture that is being read.
 pub struct Reader<R> {
     input: Input<R>,
@@ -46,14 +60,15 @@ enum Format {
 impl<R: Read> Reader<R> {
     /// Begins to read a capture of either format.
     pub fn new(input: R) -> Result<Self, CaptureError> {
-        let mut input = Input { input, offset: 0, packets: 0 };
-        let magic = input.array::<4>("the file's first four bytes")?;
-        let format = if magic == pcapng::SECTION_HEADER.to_le_bytes() {
+        let mut input = Input { input, record: Vec::new(), start: 0, offset: 0, packets: 0 };
+        let what = "the file's first four bytes";
+        if !input.begin(4, what)? {
+            return Err(input.error(Problem::CutOff { what, missing: 4 }));
+        }
+        let format = if input.record == pcap_parser::SHB_MAGIC.to_le_bytes() {
             Format::Pcapng(pcapng::State::begin(&mut input)?)
-        } else if let Some(state) = pcap::State::begin(magic, &mut input)? {
-            Format::Pcap(state)
         } else {
-            return Err(input.error(0, Problem::unknown_magic(magic)));
+            Format::Pcap(pcap::State::begin(&mut input)?)
         };
         Ok(Self { input, format })
     }
@@ -82,106 +97,71 @@ impl<R: Read> Reader<R> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endian {
-    Little,
-    Big,
-}
-
-impl Endian {
-    fn u16(self, bytes: [u8; 2]) -> u16 {
-        match self {
-            Self::Little => u16::from_le_bytes(bytes),
-            Self::Big => u16::from_be_bytes(bytes),
-        }
-    }
-
-    fn u32(self, bytes: [u8; 4]) -> u32 {
-        match self {
-            Self::Little => u32::from_le_bytes(bytes),
-            Self::Big => u32::from_be_bytes(bytes),
-        }
-    }
-
-    /// The 32-bit word at a byte offset.
-    fn u32_at(self, bytes: &[u8], at: usize) -> u32 {
-        self.u32(bytes[at..at + 4].try_into().expect("four bytes"))
-    }
-}
-
 /// The file, with the place in it.
 struct Input<R> {
     input: R,
+    /// What was read of the present record: a file's header, a packet, or a block.
+    record: Vec<u8>,
+    /// Where that record begins.
+    start: u64,
     offset: u64,
     packets: u64,
 }
 
 impl<R: Read> Input<R> {
-    fn error(&self, offset: u64, problem: Problem) -> CaptureError {
+    /// Reads the head of the next record; `false` where the file ends before it.
+    fn begin(&mut self, len: u32, what: &'static str) -> Result<bool, CaptureError> {
+        self.record.clear();
+        self.start = self.offset;
+        match self.read(len)? {
+            0 => Ok(true),
+            missing if missing == len => Ok(false),
+            missing => Err(self.error(Problem::CutOff { what, missing })),
+        }
+    }
+
+    /// Reads more of the present record.
+    fn more(&mut self, len: u32, what: &'static str) -> Result<(), CaptureError> {
+        match self.read(len)? {
+            0 => Ok(()),
+            missing => Err(self.error(Problem::CutOff { what, missing })),
+        }
+    }
+
+    /// Adds bytes to the record; how many are missing where the file ends before. The buffer grows
+    /// with what is there, not with what is asked for.
+    fn read(&mut self, len: u32) -> Result<u32, CaptureError> {
+        let before = self.record.len();
+        let result = (&mut self.input).take(len.into()).read_to_end(&mut self.record);
+        let read = self.record.len() - before;
+        self.offset += read as u64;
+        match result {
+            Ok(_) => Ok(len - u32::try_from(read).expect("no more than was asked for")),
+            Err(error) => Err(self.error_at(self.offset, Problem::Read(error))),
+        }
+    }
+
+    /// An error of the present record.
+    fn error(&self, problem: Problem) -> CaptureError {
+        self.error_at(self.start, problem)
+    }
+
+    fn error_at(&self, offset: u64, problem: Problem) -> CaptureError {
         CaptureError { offset, packets: self.packets, problem }
     }
+}
 
-    /// Fills `buffer`, or says how much of it there was.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, CaptureError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.input.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.error(self.offset, Problem::Read(error))),
-            }
-        }
-        self.offset += filled as u64;
-        Ok(filled)
+/// Refuses packets above the limit.
+fn limit(len: u32) -> Result<(), Problem> {
+    if len <= MAX_PACKET {
+        return Ok(());
     }
+    Err(Problem::TooLong { what: "a packet", found: len, limit: MAX_PACKET })
+}
 
-    fn exact(&mut self, buffer: &mut [u8], what: &'static str) -> Result<(), CaptureError> {
-        let start = self.offset;
-        let found = self.fill(buffer)?;
-        if found == buffer.len() {
-            return Ok(());
-        }
-        let missing = (buffer.len() - found) as u64;
-        Err(self.error(start, Problem::CutOff { what, missing }))
-    }
-
-    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], CaptureError> {
-        let mut bytes = [0; N];
-        self.exact(&mut bytes, what)?;
-        Ok(bytes)
-    }
-
-    /// As [`Input::array`], and `None` where the file ends exactly here.
-    fn array_or_end<const N: usize>(&mut self, what: &'static str) -> Result<Option<[u8; N]>, CaptureError> {
-        let mut bytes = [0; N];
-        let start = self.offset;
-        match self.fill(&mut bytes)? {
-            0 => Ok(None),
-            found if found == N => Ok(Some(bytes)),
-            found => Err(self.error(start, Problem::CutOff { what, missing: (N - found) as u64 })),
-        }
-    }
-
-    /// Reads a packet's bytes into a buffer that is reused.
-    fn packet(&mut self, bytes: &mut Vec<u8>, len: u32) -> Result<(), CaptureError> {
-        if len > MAX_PACKET {
-            return Err(self.error(self.offset, Problem::TooLong { found: len, limit: MAX_PACKET }));
-        }
-        bytes.resize(len as usize, 0);
-        self.exact(bytes, "a packet")
-    }
-
-    /// Passes over bytes.
-    fn skip(&mut self, mut len: u64, what: &'static str) -> Result<(), CaptureError> {
-        let mut scratch = [0; 4096];
-        while len > 0 {
-            let part = scratch.len().min(usize::try_from(len).unwrap_or(usize::MAX));
-            self.exact(&mut scratch[..part], what)?;
-            len -= part as u64;
-        }
-        Ok(())
-    }
+/// Refuses packets that do not begin with an Ethernet header.
+fn ethernet(link_type: u32) -> Result<(), Problem> {
+    if link_type == ETHERNET { Ok(()) } else { Err(Problem::LinkType { found: link_type }) }
 }
 
 #[cfg(test)]

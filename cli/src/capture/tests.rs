@@ -1,6 +1,6 @@
 //! Captures written here, read back, and read when they are damaged.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind, Read};
 
 use super::{CaptureError, MAX_PACKET, Packet, Problem, Reader, Writer};
 
@@ -109,6 +109,75 @@ fn pcapng_of_either_byte_order_and_any_clock() {
     let packet = example().remove(1);
     let big = [section(true), interface(true, &[]), enhanced(packet.time_ns / 1000, &packet, true)].concat();
     assert_eq!(read(&big).0, [packet]);
+    let later = Packet { time_ns: 1_000_005_000, ..example().remove(1) };
+    let options = [0, 14, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+    let big = [section(true), interface(true, &options), enhanced(5, &later, true)].concat();
+    assert_eq!(read(&big).0, [later]);
+}
+
+#[test]
+fn pcapng_packets_are_of_the_interface_that_they_name() {
+    // Microseconds of Ethernet; nanoseconds of Ethernet; raw IP.
+    let mut raw = interface(false, &[]);
+    raw[8] = 101;
+    let start = [section(false), interface(false, &[]), interface(false, &[9, 0, 1, 0, 9, 0, 0, 0]), raw];
+    let of = |interface: u8| {
+        let mut bytes = enhanced(7, &example()[0], false);
+        bytes[8] = interface;
+        bytes
+    };
+    let (packets, error) = read(&[start.concat(), of(1), of(0), of(1), of(2), of(0)].concat());
+    assert_eq!(packets.iter().map(|packet| packet.time_ns).collect::<Vec<_>>(), [7, 7000, 7]);
+    let error = error.expect("a packet is not of Ethernet").to_string();
+    assert_eq!(
+        error,
+        "after packet 3, at byte 372: the capture has link type 101 (raw IP), but must be of Ethernet"
+    );
+}
+
+#[test]
+fn pcap_with_longer_packet_headers() {
+    // The form of a patched libpcap: eight more bytes in front of each packet.
+    let mut file = pcap(&[], false, false);
+    file[..2].copy_from_slice(&[0x34, 0xcd]);
+    for packet in example() {
+        let bytes = pcap(std::slice::from_ref(&packet), false, false);
+        file.extend([&bytes[24..40], &[0xee; 8], &bytes[40..]].concat());
+    }
+    let (packets, error) = read(&file);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(packets, example());
+}
+
+/// An input that gives a byte at a time, is interrupted between them, and fails behind the last.
+struct Failing<'a>(&'a [u8], bool);
+
+impl Read for Failing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.1 = !self.1;
+        match (self.1, self.0.split_first()) {
+            (true, _) => Err(ErrorKind::Interrupted.into()),
+            (false, None) => Err(std::io::Error::other("the disk is gone")),
+            (false, Some((&byte, rest))) => {
+                self.0 = rest;
+                buffer[0] = byte;
+                Ok(1)
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_system_says_is_kept() {
+    let file = [section(false), interface(false, &[]), enhanced(1, &example()[1], false)].concat();
+    for file in [pcap(&example()[..1], false, false), file] {
+        let mut reader = Reader::new(Failing(&file, false)).unwrap();
+        let mut packet = Packet::default();
+        assert!(reader.next(&mut packet).unwrap());
+        let error = reader.next(&mut packet).unwrap_err().to_string();
+        let place = format!("after packet 1, at byte {}", file.len());
+        assert_eq!(error, format!("{place}: could not be read: the disk is gone"));
+    }
 }
 
 #[test]
@@ -161,7 +230,7 @@ fn lengths_are_not_trusted() {
     file[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(
         fail(&file),
-        format!("at byte 40: a packet of {} bytes is above the limit of {MAX_PACKET}", u32::MAX)
+        format!("at byte 24: a packet of {} bytes is above the limit of {MAX_PACKET}", u32::MAX)
     );
 
     let packet = &example()[0];
@@ -173,12 +242,35 @@ fn lengths_are_not_trusted() {
     };
     assert_eq!(with(4, 8), "at byte 48: malformed block: a length of 8 bytes");
     assert_eq!(with(4, 13), "at byte 48: malformed block: a length of 13 bytes");
-    assert!(with(4, u32::MAX - 3).contains("ends inside of a block"), "{}", with(4, u32::MAX - 3));
+    assert_eq!(
+        with(4, u32::MAX - 3),
+        "at byte 48: a block of 4294967292 bytes is above the limit of 16777216"
+    );
+    assert_eq!(with(4, 96), "at byte 48: the file ends inside of a block: 4 bytes are missing");
     assert_eq!(with(8, 7), "at byte 48: malformed packet block: it is of interface 7, but there are 1");
-    assert_eq!(with(20, 61), "at byte 48: malformed packet block: 61 bytes are wanted where 60 are left");
-    assert!(with(20, 1 << 30).ends_with("above the limit of 262144"));
+    assert_eq!(with(20, 61), "at byte 48: malformed packet block: its fields need 4 bytes more than it has");
+    assert_eq!(with(20, u32::MAX), "at byte 48: malformed packet block: its fields do not fit its length");
     let last = enhanced(1, packet, false).len() - 4;
     assert_eq!(with(last, 4), "at byte 48: malformed block: its length is 92 before and 4 behind it");
+
+    let long = Packet { bytes: vec![0; MAX_PACKET as usize + 4], ..packet.clone() };
+    let long = [&start[..], &enhanced(1, &long, false)].concat();
+    assert_eq!(fail(&long), "at byte 48: a packet of 262148 bytes is above the limit of 262144");
+    let simple = block(3, &[&word(9, false)[..], &[0; 8]].concat(), false);
+    assert_eq!(
+        fail(&[&start[..], &simple].concat()),
+        "at byte 48: malformed packet block: 9 bytes are wanted where 8 are left"
+    );
+    // Blocks that no packet needs are not looked into, but are as long as they say.
+    for kind in [4, 5, 0x8000_0001] {
+        for big in [false, true] {
+            let file = [section(big), block(kind, &[], big), interface(big, &[])].concat();
+            assert!(read(&file).1.is_none(), "kind {kind}");
+        }
+        let mut short = block(kind, &[], false);
+        short[4] = 8;
+        assert!(fail(&[&start[..], &short].concat()).ends_with("malformed block: a length of 8 bytes"));
+    }
 }
 
 #[test]
@@ -188,6 +280,15 @@ fn what_is_no_capture_of_ethernet_is_refused() {
     assert_eq!(
         fail(b"\xd4"),
         "at byte 0: the file ends inside of the file's first four bytes: 3 bytes are missing"
+    );
+    assert_eq!(
+        fail(b""),
+        "at byte 0: the file ends inside of the file's first four bytes: 4 bytes are missing"
+    );
+    let obsolete = [section(false), interface(false, &[]), block(2, &[0; 20], false)].concat();
+    assert_eq!(
+        fail(&obsolete),
+        "at byte 48: a packet in pcapng's obsolete form: convert the capture with `editcap` first"
     );
     let mut raw = pcap(&[], false, false);
     raw[20] = 101;
