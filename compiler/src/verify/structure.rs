@@ -57,7 +57,8 @@ impl Layout {
         let order = check_call_graph(program, &calls)?;
         let mut layout = Self {
             tail_calls: holds(program, |id| id == HelperId::TailCall),
-            moves_packet: holds(program, |id| id.info().moves_packet),
+            // The program that a tail call enters may move the packet.
+            moves_packet: holds(program, |id| id.info().moves_packet || id == HelperId::TailCall),
             cfgs,
             calls,
             order,

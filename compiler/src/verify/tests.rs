@@ -1,7 +1,7 @@
 //! Verdicts that case files cannot show: they need an object's licence, types or size, or instructions
 //! that no assembler writes.
 
-use brolga_abi::ProgramKind;
+use brolga_abi::{MapKind, ProgramKind};
 
 use super::{Accepted, Access, Options, Rejection, ShiftRule, verify};
 use crate::diag::{Code, Severity};
@@ -209,4 +209,30 @@ fn a_tail_call_out_of_a_function_is_walked_back_into_it() {
     };
     let program = Program::from_insns("test", ProgramKind::Xdp, insns, vec![jumps].into());
     assert_eq!(code(&program), Code::StackBounds);
+}
+
+/// Linux 6.18 accepts this: it takes the pointer for one that is still beyond the end.
+#[test]
+fn a_pointer_beyond_the_end_that_is_moved_back_may_lie_before_it() {
+    let text = "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nr4 = r2\nr4 += 100\nif r4 > r3 goto beyond\nr0 = 1\nexit\n\
+                beyond:\nr4 += -100\nif r4 > r3 goto out\nr5 = 0\nr0 = *(u8 *)(r5 + 0)\nexit\nout:\nr0 = 2\nexit";
+    assert_eq!(code(&program(ProgramKind::Xdp, text)), Code::InvalidMemAccess);
+    let by_register = text.replace("r4 += -100", "r5 = 100\nr4 -= r5");
+    assert_eq!(code(&program(ProgramKind::Xdp, &by_register)), Code::InvalidMemAccess);
+    let forward = text.replace("r4 += -100", "r4 += 100");
+    assert!(judge(&program(ProgramKind::Xdp, &forward)).is_ok());
+}
+
+#[test]
+fn a_global_function_that_makes_a_tail_call_may_move_the_packet() {
+    let text = "r6 = r1\nr2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nr7 = r2\nr2 += 14\nif r2 > r3 goto out\n\
+                call f\nr0 = *(u8 *)(r7 + 13)\nout:\nr0 = 0\nexit\n\
+                f:\nr2 = map[jumps]\nr3 = 0\ncall bpf_tail_call\nr0 = 0\nexit";
+    let assembled = assemble(text, &AsmContext { maps: &["jumps"] }).expect("the text is assembly");
+    let jumps = MapDef::new("jumps", MapKind::ProgArray, 4, 4, 1);
+    let mut program = Program::from_insns("test", ProgramKind::Xdp, assembled.insns, vec![jumps].into());
+    assert_eq!(code(&program), Code::InvalidMemAccess);
+    program.subprogs[1].global = true;
+    program.subprogs[1].params = vec![Param::Context];
+    assert_eq!(code(&program), Code::InvalidMemAccess);
 }

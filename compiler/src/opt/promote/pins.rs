@@ -30,7 +30,8 @@ pub(super) fn wild(unit: &Unit) -> bool {
                     false
                 }
             });
-            access || memory_args(op).any(|(value, _)| stack_addr(function, value).is_none())
+            let unknown = |value| stack_addr(function, value).is_none() && function.as_const(value).is_none();
+            access || memory_args(op).any(|(value, _)| unknown(value))
         })
     })
 }
@@ -154,6 +155,7 @@ impl Finder<'_> {
                 let bytes = args.as_slice().get(at).and_then(|value| self.function.as_const(*value));
                 bytes.and_then(|bytes| i64::try_from(bytes).ok())
             }
+            Length::Unknown => None,
         };
         // At most the rest of the frame.
         bytes.unwrap_or(i64::from(i32::MAX))
@@ -226,6 +228,8 @@ enum Length {
     Value,
     /// As the argument at this position says.
     Arg(usize),
+    /// As much as the helper likes: the string of a `%s`.
+    Unknown,
 }
 
 /// The arguments of a call that are addresses of memory.
@@ -239,12 +243,9 @@ fn memory_args(op: &Op) -> impl Iterator<Item = (Value, Length)> {
                     Arg::MapKey => Some((*value, Length::Key)),
                     Arg::MapValue => Some((*value, Length::Value)),
                     Arg::ReadMem | Arg::ReadMemOrNull | Arg::WriteMem => Some((*value, Length::Arg(at + 1))),
-                    Arg::Anything
-                    | Arg::Unchecked
-                    | Arg::Context
-                    | Arg::Map
-                    | Arg::Size
-                    | Arg::SizeOrZero => None,
+                    // Of messages.
+                    Arg::Unchecked => Some((*value, Length::Unknown)),
+                    Arg::Anything | Arg::Context | Arg::Map | Arg::Size | Arg::SizeOrZero => None,
                 };
             }
         }

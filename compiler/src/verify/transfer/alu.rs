@@ -319,7 +319,7 @@ impl Explorer<'_> {
     fn added(&mut self, pointer: &Value, by: &Value) -> Value {
         let known = by.num.as_constant().map(u64::cast_signed);
         if let Some(off) = known.and_then(|by| fixed(i64::from(pointer.off).checked_add(by))) {
-            return Value { off, ..*pointer };
+            return moved_to(pointer, off);
         }
         let mut moved = Value { num: pointer.num.add(by.num), ..*pointer };
         if pointer.is_packet() {
@@ -333,13 +333,14 @@ impl Explorer<'_> {
     fn subtracted(&mut self, pointer: &Value, by: &Value) -> Value {
         let known = by.num.as_constant().map(u64::cast_signed);
         if let Some(off) = known.and_then(|by| fixed(i64::from(pointer.off).checked_sub(by))) {
-            return Value { off, ..*pointer };
+            return moved_to(pointer, off);
         }
         let mut moved = Value { num: pointer.num.sub(by.num), ..*pointer };
         if pointer.is_packet() {
             moved.id = self.new_id();
-            // Moved back, no more than what existed is claimed; moved forward, it would be.
-            if by.num.smin() < 0 {
+            // Moved back, no more than what existed is claimed; moved forward, it would be. What was beyond
+            // the end need not be any more.
+            if by.num.smin() < 0 || moved.range < 0 {
                 moved.range = 0;
             }
         }
@@ -378,6 +379,13 @@ impl Explorer<'_> {
             ProgramKind::SocketFilter | ProgramKind::RawMemory => false,
         }
     }
+}
+
+/// A pointer at another constant offset. One that was at or beyond the packet's end and is moved back may
+/// lie before it; Linux forgets to ask.
+fn moved_to(pointer: &Value, off: i32) -> Value {
+    let range = if pointer.is_packet() && pointer.range < 0 && off < pointer.off { 0 } else { pointer.range };
+    Value { off, range, ..*pointer }
 }
 
 fn fixed(off: Option<i64>) -> Option<i32> {
