@@ -5,6 +5,7 @@
 //! loop: a program that waits for another thread's store reads anew each time.
 
 use super::alias::{Range, may_write};
+use super::table::WordMap;
 use crate::ir::{Binary, Block, ExtendKind, Function, Inst, Op, Type, Unit, Value};
 use crate::isa::{InsnIdx, Size};
 
@@ -37,14 +38,21 @@ struct Forwarder<'a> {
 impl Forwarder<'_> {
     fn run(&mut self) {
         let predecessors = self.function.predecessors();
-        let mut at_end: Vec<Option<Vec<Known>>> = vec![None; self.function.block_capacity()];
+        // What is known at the end of blocks, and how many blocks still wait for it.
+        let mut at_end: WordMap<u32, (Vec<Known>, usize)> = WordMap::default();
         for block in self.function.reverse_postorder() {
             self.known = match predecessors[block.index()][..] {
-                [from] => at_end[from.index()].clone().unwrap_or_default(),
+                [from] => take(&mut at_end, from),
                 _ => Vec::new(),
             };
             self.block(block);
-            at_end[block.index()] = Some(std::mem::take(&mut self.known));
+            let mut waiting = 0;
+            self.function.block(block).end.for_each_edge(|edge| {
+                waiting += usize::from(predecessors[edge.block.index()].len() == 1);
+            });
+            if waiting > 0 {
+                at_end.insert(block.0, (std::mem::take(&mut self.known), waiting));
+            }
         }
         self.function.apply_replacements();
     }
@@ -119,6 +127,17 @@ impl Forwarder<'_> {
             (Size::W, Type::I32, Type::I32) => value,
             _ => push(self.function, Op::Extend { kind: extend, from: size, a: value }, ty),
         })
+    }
+}
+
+/// What was known at the end of a block, for one of those that wait for it.
+fn take(at_end: &mut WordMap<u32, (Vec<Known>, usize)>, from: Block) -> Vec<Known> {
+    match at_end.get_mut(&from.0) {
+        Some((known, waiting)) if *waiting > 1 => {
+            *waiting -= 1;
+            known.clone()
+        }
+        _ => at_end.remove(&from.0).map(|(known, _)| known).unwrap_or_default(),
     }
 }
 

@@ -8,6 +8,8 @@ use crate::opt::constant;
 
 /// Rounds in which a parameter may grow, before it is taken to be unknown.
 const ROUNDS: u32 = 3;
+/// Rounds after which all parameters are: nests of loops deeper than this are not worth more.
+const MAX_ROUNDS: u32 = 12;
 
 /// The number for each value of a function.
 pub(super) fn analyse(function: &Function) -> Vec<u8> {
@@ -21,6 +23,10 @@ pub(super) fn analyse(function: &Function) -> Vec<u8> {
     while changed {
         changed = false;
         round += 1;
+        if round == MAX_ROUNDS {
+            let params = order.iter().flat_map(|block| &function.block(*block).params);
+            params.for_each(|param| known[param.index()] = 64);
+        }
         for block in &order {
             let data = function.block(*block);
             for inst in &data.insts {

@@ -57,6 +57,11 @@ enum Folded {
     Op(Op),
 }
 
+/// Places where a value is known to be decided: the latest, so that a long chain of comparisons of one
+/// value takes linear time.
+const MAX_PLACES: usize = 8;
+/// Parameters before one that are looked at for a twin.
+const MAX_TWINS: usize = 12;
 /// Laws that follow one another at one operation.
 const MAX_STEPS: usize = 16;
 
@@ -166,7 +171,11 @@ impl<'a> Simplifier<'a> {
 
     fn decide(&mut self, block: Block, value: Value, is: u64) {
         if self.function.as_const(value).is_none() {
-            self.decided.entry(value.0).or_default().push((block, is));
+            let places = self.decided.entry(value.0).or_default();
+            if places.len() >= MAX_PLACES {
+                places.remove(0);
+            }
+            places.push((block, is));
         }
     }
 
@@ -318,7 +327,7 @@ impl<'a> Simplifier<'a> {
             let significant = u8::try_from(significant.unwrap_or(64)).expect("at most 64");
             let known = &mut self.significant[param.index()];
             *known = significant.min(*known);
-            let twin = (0..at).find(|twin| {
+            let twin = (at.saturating_sub(MAX_TWINS)..at).find(|twin| {
                 self.function.ty(params[*twin]) == ty
                     && edges
                         .iter()

@@ -5,13 +5,14 @@ mod random;
 
 use std::sync::Arc;
 
-use brolga_abi::ProgramKind;
+use brolga_abi::{MapKind, ProgramKind};
 
 use super::{PASSES, Pass, checked, optimize, switch};
 use crate::ir::{self, Unit};
 use crate::isa::asm::{AsmContext, assemble};
+use crate::isa::{CallTarget, Insn};
 use crate::options::SelfCheck;
-use crate::program::Program;
+use crate::program::{GlobalData, MapDef, MapId, Program};
 use crate::verify::Facts;
 use random::Random;
 
@@ -240,4 +241,52 @@ fn a_minimum_is_chosen() {
     assert!(least.contains("select") && !least.contains("branch"), "{least}");
     let searched = text("if r1 < r2 goto out\nr1 = r3\nout: r0 = r1\nexit").join("\n");
     assert!(searched.contains("branch"), "{searched}");
+}
+
+/// The optimised form of a program with a frozen `.rodata` and an array of two values, `counts`.
+fn with_maps(program: &str) -> String {
+    let mut rodata = MapDef::new(".rodata", MapKind::Array, 4, 8, 1);
+    let initial = Arc::from([1, 2, 3, 4, 0xf5, 6, 7, 8].as_slice());
+    rodata.global = Some(GlobalData { initial, readonly: true, variables: Vec::new() });
+    let counts = MapDef::new("counts", MapKind::Array, 4, 8, 2);
+    let context = AsmContext { maps: &[".rodata", "counts"] };
+    let insns = assemble(program, &context).unwrap_or_else(|error| panic!("{error:?}\n{program}")).insns;
+    let program = Program::from_insns("test", ProgramKind::RawMemory, insns, Arc::from([rodata, counts]));
+    let facts = Facts::assumed(&program, |at, fact| {
+        if program.insns[at.index()] == Insn::Call(CallTarget::Helper(1)) {
+            fact.call.map = Some(MapId(1));
+        }
+    });
+    let mut unit = ir::build(&program, &facts).unwrap_or_else(|error| panic!("{error}"));
+    optimize(&mut unit, SelfCheck::On).unwrap_or_else(|error| panic!("{error}"));
+    unit.to_string()
+}
+
+#[test]
+fn frozen_data_is_constant() {
+    let text =
+        with_maps("r1 = map[.rodata][0] + 4\nr0 = *(s8 *)(r1 + 0)\nr2 = *(u16 *)(r1 - 2)\nr0 += r2\nexit");
+    let sum = (-11i64 + 0x0403).cast_unsigned();
+    assert!(text.contains(&format!("const {sum}")) && !text.contains("load"), "{text}");
+    let written = with_maps("r1 = map[counts][0]\nr0 = *(u64 *)(r1 + 0)\nexit");
+    assert!(written.contains("load"), "{written}");
+}
+
+#[test]
+fn a_lookup_of_a_constant_index_is_an_address() {
+    let text = with_maps(
+        "*(u32 *)(r10 - 4) = 1\nr2 = r10\nr2 += -4\nr1 = map[counts]\ncall bpf_map_lookup_elem\n\
+         if r0 == 0 goto out\nr0 = *(u64 *)(r0 + 0)\nout: exit",
+    );
+    assert!(text.contains("map_elem_addr") && !text.contains("branch") && !text.contains("select"), "{text}");
+}
+
+#[test]
+fn addresses_of_maps_leave_loops() {
+    let text = with_maps(
+        "r0 = 0\nr6 = 9\nloop: r1 = map[counts][0]\nr2 = *(u64 *)(r1 + 0)\nr0 += r2\nr6 -= 1\n\
+         if r6 != 0 goto loop\nexit",
+    );
+    let (before, _) = text.split_once("jump").expect("the loop is entered by a jump");
+    assert!(before.contains("map_value_addr") && text.matches("map_value_addr").count() == 1, "{text}");
 }
