@@ -274,6 +274,35 @@ fn one_packet_or_buffer_at_a_time() {
 }
 
 #[test]
+fn both_formats_of_captures_give_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = Vec::new();
+    for name in ["capture.pcap", "capture.pcapng"] {
+        let (input, path) = (format!("examples/{name}"), folder.path().join(name));
+        let output = format!("--pcap-out={}", path.display());
+        let ran = brolga(&["run", "examples/firewall.bpf.o", "--pcap", &input, "--format", "json", &output]);
+        ran.exits(0);
+        all.push((ran.json()[0]["verdicts"].clone(), packets(&path)));
+    }
+    assert_eq!(all[0], all[1]);
+}
+
+#[test]
+fn outputs_are_not_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("capture.pcap");
+    let whole = std::fs::read(root().join(CAPTURE)).unwrap();
+    std::fs::write(&path, &whole).unwrap();
+    let name = path.display().to_string();
+    let again = folder.path().join(".").join("capture.pcap").display().to_string();
+    let run = |args: &[&str]| brolga(&[&["run", "examples/firewall.bpf.o"], args].concat());
+    run(&["--pcap", &name, "--pcap-out", &again]).fails("would be overwritten while it is read");
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
+    run(&["--pcap", &name, "--pcap-out", "-"]).fails("--pcap-out needs a file");
+    run(&["--packet", &name, "--packet-out", "-"]).fails("--packet-out needs a file");
+}
+
+#[test]
 fn malformed_captures_are_refused_after_what_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.pcap");

@@ -47,8 +47,14 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| Failure::Write { path: path.to_owned(), error })
 }
 
-fn is_standard(path: &Path) -> bool {
+/// Whether a path stands for standard input or output.
+pub fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// Whether both paths lead to one file that exists. (Two hard links to it are not found out.)
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// A capture that is being read, with a progress bar on terminals where it is long.

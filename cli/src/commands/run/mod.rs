@@ -34,6 +34,7 @@ use verdicts::{Fate, Verdicts, fate, returned};
 
 /// Runs the command.
 pub fn run(args: &RunArgs, out: &mut Out) -> Result<ExitCode, Failure> {
+    check_outputs(args)?;
     let memory = args.ctx.as_deref().map(io::read).transpose()?;
     let raw_memory_len = memory.as_ref().map_or(Ok(0), |memory| u32::try_from(memory.len()));
     let raw_memory_len = raw_memory_len.map_err(|_| Failure::Usage("--ctx: more than 4 GiB".to_owned()))?;
@@ -90,6 +91,22 @@ fn check_input(args: &RunArgs, program: &Program, kind: ProgramKind) -> Result<(
     };
     let (name, kind) = (&program.name, kind.info().name);
     Err(Failure::Usage(format!("program `{name}` is of kind {kind}, which runs on {wanted}")))
+}
+
+/// Checks that no output is in the way of another, or of an input that is read as it is written.
+fn check_outputs(args: &RunArgs) -> Result<(), Failure> {
+    for (option, path) in [("--pcap-out", &args.pcap_out), ("--packet-out", &args.packet_out)] {
+        if path.as_deref().is_some_and(io::is_standard) {
+            return Err(Failure::Usage(format!("{option} needs a file: standard output has the results")));
+        }
+    }
+    match (&args.pcap, &args.pcap_out) {
+        (Some(input), Some(output)) if io::is_same_file(input, output) => Err(Failure::Usage(format!(
+            "`{}` would be overwritten while it is read: give --pcap-out another file",
+            output.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Says why programs are not run.
