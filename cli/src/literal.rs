@@ -27,6 +27,9 @@ Integers are decimal, 0x hexadecimal, or negative.";
 
 /// The bytes of a literal that is `size` bytes long.
 pub fn parse(text: &str, size: usize) -> Result<Vec<u8>, String> {
+    if text.is_empty() {
+        return Err("nothing is written where a literal belongs".to_owned());
+    }
     if let Some(value) = integer(text) {
         return match size {
             1 | 2 | 4 | 8 => host_order(value, size, text),
@@ -57,9 +60,15 @@ fn item(text: &str) -> Result<Vec<u8>, String> {
         return Ok(address.octets().to_vec());
     }
     let Some((prefix, rest)) = text.split_once(':') else {
-        return Err(format!(
-            "`{text}` is no address, and an integer needs its width here: write `u32:{text}`"
-        ));
+        return Err(match integer(text) {
+            Some(_) => {
+                format!(
+                    "an integer among other items must say how wide it is: write `u32:{text}` for `{text}`"
+                )
+            }
+            None if text.is_empty() => "an item is empty".to_owned(),
+            None => format!("`{text}` is neither an integer nor an address"),
+        });
     };
     let width = match prefix {
         "hex" => return hex(rest),
@@ -150,6 +159,12 @@ mod tests {
         assert_eq!(parse("2001:db8::1", 16).unwrap()[..4], [0x20, 1, 0x0d, 0xb8]);
         assert_eq!(parse("be32:-2", 4).unwrap(), [0xff, 0xff, 0xff, 0xfe]);
         assert_eq!(parse("hex:", 2).unwrap(), [0, 0]);
+    }
+
+    #[test]
+    fn a_width_is_proposed_for_integers_only() {
+        assert!(parse("192.0.2.1,6", 8).unwrap_err().contains("`u32:6`"));
+        assert!(!parse("true", 1).unwrap_err().contains("u32:"));
     }
 
     #[test]

@@ -177,5 +177,9 @@ pub fn findings(program: &Program, findings: &[Diagnostic], out: &mut impl Write
             None => write!(out, "{text}")?,
         }
     }
-    Ok(())
+    // The first is what the others often follow from.
+    match findings.first() {
+        Some(finding) => writeln!(out, "{DIM}  more: `brolga explain {}`{DIM:#}", finding.code.info().name),
+        None => Ok(()),
+    }
 }

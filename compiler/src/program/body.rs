@@ -105,7 +105,11 @@ fn core_relo(source: &Source<'_>, func: &Func<'_>, relo: &CoreRelo) -> Result<Di
     let access = btf.str(relo.access).map_err(error)?;
     let ty = btf.get(relo.ty).and_then(|ty| ty.name()).map_err(error)?;
     let message = format!("CO-RE relocation of kind {} on `{access}` of type `{ty}`", relo.kind);
-    Ok(Diagnostic::at(Code::UnsupportedRelocation, InsnIdx(slot(func, relo.insn_off.into())), message))
+    let at = InsnIdx(slot(func, relo.insn_off.into()));
+    Ok(Diagnostic::at(Code::UnsupportedRelocation, at, message).help(
+        "with vmlinux.h, `#define BPF_NO_PRESERVE_ACCESS_INDEX` before including it, or include <linux/bpf.h> in its \
+         place",
+    ))
 }
 
 /// Fills in what relocations say.

@@ -183,9 +183,11 @@ impl fmt::Display for Place {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotElf => f.write_str("not a 64-bit ELF file"),
+            Self::NotElf => f.write_str(
+                "not a 64-bit ELF file: `clang -O2 -g --target=bpf -c` makes an object of C source",
+            ),
             Self::WrongTarget { what, found, expected } => {
-                write!(f, "{what} is {found}, a BPF object has {expected}")
+                write!(f, "{what} is {found}, a BPF object has {expected} (clang's `--target=bpf`)")
             }
             Self::Malformed { what, reason } => write!(f, "malformed {what}: {reason}"),
             Self::OutOfBounds { what, found, end } => {

@@ -19,6 +19,7 @@ use crate::elf::{Binding, SectionIdx, SymbolKind};
 use crate::isa::{CallTarget, Endianness, Imm64, Insn, InsnIdx};
 
 use brolga_abi::ProgramKind;
+use brolga_abi::kinds::PROGRAM_KINDS;
 
 /// Most slots of one program: the number of instructions that Linux accepts.
 const MAX_PROGRAM: usize = 1_000_000;
@@ -161,7 +162,10 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
                 Code::UnsupportedProgramKind,
                 format!("section `{section}` names no kind of program that Brolga supports"),
             )
-            .help("give the kind if the section's name is one of your own"),
+            .help(format!(
+                "Brolga has {}; give the kind if the section's name is one of your own",
+                PROGRAM_KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
+            )),
         );
     }
     if source.elf.endianness == Endianness::Big {

@@ -9,7 +9,7 @@ use brolga_abi::maps::{F_RDONLY_PROG, F_WRONLY_PROG};
 
 use super::explore::{Check, Explorer};
 use super::facts::Access;
-use super::refusal::name;
+use super::refusal::{name, packet_help};
 use super::scalar::Scalar;
 use super::transfer::MAX_OFFSET;
 use super::value::{Kind, MemoryOwner, Value};
@@ -109,7 +109,9 @@ impl Explorer<'_> {
         if umax >= MAX_OFFSET.unsigned_abs() {
             let message =
                 format!("{} unbounded memory access, make sure to bounds check any such access", name(reg));
-            return Err(self.refuse_reg(Code::UnboundedAccess, reg, message));
+            return Err(Box::new(self.refuse_reg(Code::UnboundedAccess, reg, message).help(
+                "first compare the index with the number of elements, and use it only where it is less",
+            )));
         }
         let umax = i64::try_from(umax).unwrap_or(i64::MAX);
         self.check_within(request, umax.saturating_add(off), code, limit, what)
@@ -123,7 +125,11 @@ impl Explorer<'_> {
             return Ok(());
         }
         let message = format!("invalid access to {what}={limit} off={off} size={size}");
-        Err(self.refuse_reg(code, request.reg, message))
+        let end = off.saturating_add(size.into());
+        Err(Box::new(self.refuse_reg(code, request.reg, message).help(format!(
+            "there are {limit} bytes, and the access may reach from {off} to {end}: access less, check the index \
+             first, or make the type larger"
+        ))))
     }
 
     fn refuse_negative(&self, reg: Reg) -> Box<crate::diag::Diagnostic> {
@@ -189,12 +195,8 @@ impl Explorer<'_> {
             value.range,
             name(reg)
         );
-        let need = off.saturating_add(size.into());
         let diagnostic = self.refuse_reg(Code::PacketBounds, reg, message);
-        Err(Box::new(diagnostic.help(format!(
-            "first compare `pointer + {}` with `data_end` and leave when it is beyond",
-            need.max(1)
-        ))))
+        Err(Box::new(diagnostic.help(packet_help(value, request.off, size))))
     }
 
     /// An access to the context.
@@ -338,6 +340,13 @@ impl Explorer<'_> {
             Kind::MapValue(_) if value.nullable => {
                 let diagnostic = self.refuse_reg(Code::NullMapValue, reg, message);
                 Box::new(diagnostic.help("compare the pointer with null, and use it only where it is not"))
+            }
+            Kind::Scalar if self.moved_packet(value) => {
+                let diagnostic = self.refuse_reg(Code::InvalidMemAccess, reg, message);
+                Box::new(diagnostic.help(
+                    "this call may move the packet, and pointers to it are lost: after it, read `data` and \
+                     `data_end` from the context and compare them again",
+                ))
             }
             _ => self.refuse_reg(Code::InvalidMemAccess, reg, message),
         }

@@ -3,6 +3,8 @@
 //! The sentences are the kernel's where it has one, since people search for them. Nothing is decided
 //! here.
 
+use brolga_abi::HelperId;
+
 use super::explore::Explorer;
 use super::value::{Kind, Value};
 use crate::diag::{Code, Diagnostic};
@@ -49,6 +51,13 @@ impl Explorer<'_> {
         })
     }
 
+    /// Whether a number was a pointer to the packet until a helper may have moved that.
+    pub(super) fn moved_packet(&self, value: &Value) -> bool {
+        let insn = value.origin.and_then(|at| self.program.insns.get(at.index()));
+        let Some(Insn::Call(CallTarget::Helper(number))) = insn else { return false };
+        HelperId::from_number(*number).is_some_and(|id| id.info().moves_packet || id == HelperId::TailCall)
+    }
+
     /// What a value is, for people.
     pub(super) fn describe(&self, value: &Value) -> String {
         let map = |id: crate::program::MapId| {
@@ -68,6 +77,30 @@ impl Explorer<'_> {
             | Kind::Memory { .. } => value.to_string(),
         }
     }
+}
+
+/// What would prove an access to the packet, at `off` from the pointer: authors think of the pointer at hand.
+pub(super) fn packet_help(value: &Value, off: i32, size: u32) -> String {
+    let whole = i64::from(value.off) + i64::from(off);
+    if whole < 0 {
+        return "the access may lie before the packet: check that the offset is large enough, and compare the very \
+                pointer that is accessed with `data_end`"
+            .to_owned();
+    }
+    if whole.saturating_add(size.into()) > i64::from(u16::MAX) {
+        return "offsets in a packet are followed up to 65535: bound the loop or the offset by a constant, beside \
+                the comparison with `data_end`"
+            .to_owned();
+    }
+    if value.num.as_constant() == Some(0) {
+        let end = whole.saturating_add(size.into());
+        return format!("first compare `data + {end}` with `data_end` and leave when it is beyond");
+    }
+    let end = i64::from(off).saturating_add(size.into());
+    format!(
+        "first compare this very pointer `+ {end}`, its variable part included, with `data_end`, and leave when it is \
+         beyond"
+    )
 }
 
 /// A register as the kernel's messages spell it.

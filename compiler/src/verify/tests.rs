@@ -70,6 +70,31 @@ fn reserved_forms_are_refused_where_they_are_executed() {
     assert!(judge(&dead).is_ok());
 }
 
+/// What would mend a program that is refused.
+fn help(text: &str) -> String {
+    let rejection = judge(&program(ProgramKind::Xdp, text)).expect_err("the program is refused");
+    rejection.diagnostics[0].help.clone().unwrap_or_default()
+}
+
+#[test]
+fn the_help_is_about_the_pointer_that_is_accessed() {
+    let load = "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\n";
+    let start = help(&format!("{load}r0 = *(u8 *)(r2 + 12)\nexit"));
+    assert!(start.contains("`data + 13`"), "{start}");
+
+    let variable = "r4 = *(u32 *)(r1 + 12)\nr4 &= 60\nr2 += 14\nr2 += r4\n";
+    let variable = help(&format!("{load}{variable}r0 = *(u16 *)(r2 + 2)\nexit"));
+    assert!(variable.contains("this very pointer `+ 4`"), "{variable}");
+
+    let before = help(&format!("{load}r0 = *(u8 *)(r2 - 1)\nexit"));
+    assert!(before.contains("before the packet"), "{before}");
+
+    let moved = "r6 = *(u32 *)(r1 + 0)\nr2 = 4\ncall bpf_xdp_adjust_head\nr0 = *(u8 *)(r6 + 0)\nexit";
+    assert!(help(moved).contains("may move the packet"), "{}", help(moved));
+    let number = "r6 = 0\nr2 = 4\ncall bpf_xdp_adjust_head\nr0 = *(u8 *)(r6 + 0)\nexit";
+    assert_eq!(help(number), "");
+}
+
 #[test]
 fn gpl_only_helpers_need_the_licence() {
     let text = "r1 = r10\nr1 += -8\n*(u64 *)(r10 - 8) = 0\nr2 = 8\ncall bpf_trace_printk\nr0 = 0\nexit";

@@ -1,6 +1,7 @@
 //! Calls of helpers: each argument against what the helper table demands, then what the call leaves.
 
 use brolga_abi::helpers::HelperInfo;
+use brolga_abi::kinds::PROGRAM_KINDS;
 use brolga_abi::{Arg, HelperId, MapKind, Ret};
 
 use crate::diag::Code;
@@ -42,11 +43,15 @@ impl Explorer<'_> {
         if !id.allowed_in(self.kind) {
             let kind = self.kind.info().name;
             let message = format!("program of this type cannot use helper {}#{number} ({kind})", info.name);
-            return Err(self.refuse(Code::HelperNotAllowed, message));
+            let kinds = PROGRAM_KINDS.iter().filter(|info| id.allowed_in(info.kind));
+            let names = kinds.map(|info| info.name).collect::<Vec<_>>().join(", ");
+            let help = format!("the helper is for programs of the kind {names}");
+            return Err(Box::new(self.refuse(Code::HelperNotAllowed, message).help(help)));
         }
         if info.gpl_only && !self.program.gpl_compatible {
             let message = "cannot call GPL-restricted function from non-GPL compatible program";
-            return Err(self.refuse(Code::GplOnlyHelper, message));
+            let help = "declare the licence, if it is one: `char LICENSE[] SEC(\"license\") = \"GPL\";`";
+            return Err(Box::new(self.refuse(Code::GplOnlyHelper, message).help(help)));
         }
         let mut call = Call::default();
         for (index, reg) in RegSet::args(info.args.len()).iter().enumerate() {
@@ -118,13 +123,13 @@ impl Explorer<'_> {
             }
             Arg::MapKey => {
                 let size = self.size_of(reg, call, "key")?.0;
-                self.handed(reg, size, Direction::Read, false)?;
+                self.element(reg, size, "key")?;
                 call.key = self.constant_key(reg, size, call);
                 Ok(())
             }
             Arg::MapValue => {
                 let size = self.size_of(reg, call, "value")?.1;
-                self.handed(reg, size, Direction::Read, false)
+                self.element(reg, size, "value")
             }
             // Judged together with the length that follows.
             Arg::ReadMem | Arg::WriteMem => self.expect_memory(reg, &value),
@@ -172,6 +177,17 @@ impl Explorer<'_> {
             Kind::Uninit | Kind::Scalar | Kind::Context | Kind::PacketEnd | Kind::Map(_) => false,
         };
         self.expect(reg, right, "fp, pkt, pkt_meta, map_key, map_value, mem")
+    }
+
+    /// A key or a value of the call's map, which the helper reads whole.
+    fn element(&mut self, reg: Reg, size: u32, what: &str) -> Check {
+        self.handed(reg, size, Direction::Read, false).map_err(|found| {
+            let bounds = matches!(found.code, Code::StackBounds | Code::MapValueBounds | Code::MemoryBounds);
+            if !bounds {
+                return found;
+            }
+            Box::new(found.help(format!("the map's {what} has {size} bytes, and all of them are read")))
+        })
     }
 
     fn handed(&mut self, reg: Reg, size: u32, direction: Direction, empty: bool) -> Check {
