@@ -323,22 +323,7 @@ impl Program<'_> {
                     self.line(format!("*({size} *)({place}) = r{a}"));
                 }
             }
-            9 => {
-                // Through a masked index.
-                let mask = [7, 15, 3, 24, 0][self.random.below(5) as usize];
-                self.line(format!("r{a} &= {mask}"));
-                let base = self.random.pick(&["r6", "r10"]);
-                let least = if base == "r6" { 0 } else { -48 };
-                self.line(format!("r{b} = {base}"));
-                if a != b {
-                    self.line(format!("r{b} += r{a}"));
-                    let size = self.random.pick(&["u8", "u16", "u32", "u64"]);
-                    let off = least + self.random.below(8) as i64;
-                    self.line(format!("r{a} = *({size} *)(r{b} + {off})"));
-                }
-                // Addresses differ between engines: none may become part of the result.
-                self.line(format!("r{b} = {imm}"));
-            }
+            9 => self.masked_index(a, b, imm),
             10 => {
                 let (off, size) = match self.random.below(2) {
                     0 => (8 * self.random.below(BUFFER / 8), "u64"),
@@ -351,6 +336,23 @@ impl Program<'_> {
                 self.fresh();
             }
         }
+    }
+
+    /// Reads through a masked index.
+    fn masked_index(&mut self, a: u64, b: u64, imm: i32) {
+        let mask = [7, 15, 3, 24, 0][self.random.below(5) as usize];
+        self.line(format!("r{a} &= {mask}"));
+        let base = self.random.pick(&["r6", "r10"]);
+        let least = if base == "r6" { 0 } else { -48 };
+        self.line(format!("r{b} = {base}"));
+        if a != b {
+            self.line(format!("r{b} += r{a}"));
+            let size = self.random.pick(&["u8", "u16", "u32", "u64"]);
+            let off = least + self.random.below(8) as i64;
+            self.line(format!("r{a} = *({size} *)(r{b} + {off})"));
+        }
+        // Addresses differ between engines: none may become part of the result.
+        self.line(format!("r{b} = {imm}"));
     }
 
     /// A place of 8 bytes in the buffer or on the stack.
