@@ -141,6 +141,22 @@ fn the_firewall_counts_and_blocks() {
 }
 
 #[test]
+fn elements_of_hashes_are_printed_in_order() {
+    let hosts = [200, 3, 77, 9, 41, 150, 12, 99];
+    let elements = hosts.map(|host| format!("blocked_v4:192.0.2.{host}"));
+    let args = elements.iter().flat_map(|element| ["--map-update", element]);
+    let report = run("firewall", &["--maps"].into_iter().chain(args).collect::<Vec<_>>());
+    let keys: Vec<&str> = map(&report, "blocked_v4")["elements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|element| element["key_hex"].as_str().unwrap())
+        .collect();
+    assert_eq!(keys.len(), hosts.len());
+    assert!(keys.is_sorted(), "{keys:?}");
+}
+
+#[test]
 fn repeated_runs_see_the_packet_as_it_came_in() {
     let once = run("dispatch", &["--program", "dispatch"]);
     let often = run("dispatch", &["--program", "dispatch", "--repeat", "20", "--maps"]);

@@ -24,6 +24,7 @@ const NO_CASE: &[(&str, &str)] = &[
     ("unresolved-call", "needs an object: its symbols"),
     ("global-function", "needs an object: its BTF"),
     ("gpl-only-helper", "needs an object: its licence"),
+    ("map-definition", "Linux refuses to make the map, before it sees a program"),
     ("empty-program", "a case without instructions is no case"),
     ("program-too-large", "needs a million instructions"),
     ("too-many-subprogs", "needs 257 functions"),

@@ -60,8 +60,9 @@ fn tool(
     let result = command.output().map_err(|error| fail(error.to_string()))?;
     if !result.status.success() {
         let said = String::from_utf8_lossy(&result.stderr);
-        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        return Err(fail(format!("{}: {last}", result.status)));
+        // The first line says what was wrong; the last one, that something was.
+        let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        return Err(fail(format!("{}: {first}", result.status)));
     }
     read(&output)
 }
@@ -108,13 +109,18 @@ impl Runtime {
         }
     }
 
-    /// The files side by side, or in `lib` and `include`.
+    /// The files side by side, or in `lib` and `include`, or as cargo leaves them in a checkout.
     fn in_directory(directory: &Path) -> Option<Self> {
         let find = |name: &str, folder: &str| {
             let places = [directory.join(name), directory.join(folder).join(name)];
             places.into_iter().find(|path| path.is_file())
         };
-        let header = find(HEADER, "include")?;
+        let checkout = || {
+            let root = directory.canonicalize().ok()?;
+            let mut headers = root.ancestors().map(|folder| folder.join("runtime/c/include").join(HEADER));
+            headers.find(|path| path.is_file())
+        };
+        let header = find(HEADER, "include").or_else(checkout)?;
         Some(Self { library: find(LIBRARY, "lib")?, include: header.parent()?.to_owned() })
     }
 

@@ -53,6 +53,7 @@ pub enum Code {
     ArgumentSize,
     MapHelper,
     MapReference,
+    MapDefinition,
     UnknownHelper,
     HelperNotAllowed,
     GplOnlyHelper,
@@ -434,6 +435,19 @@ pub const CODES: &[CodeInfo] = &[
         explain: "An instruction refers to a map, or to an offset in a map, that does not exist or has no \
                   address.",
         example: "",
+    },
+    CodeInfo {
+        code: Code::MapDefinition,
+        name: "map-definition",
+        severity: Severity::Reject,
+        explain: "The program uses a map that cannot be made: every map has room for an element, values have at \
+                  least a byte, and keys of arrays have 4 bytes.",
+        example: "struct {\n\
+                  \t__uint(type, BPF_MAP_TYPE_ARRAY);\n\
+                  \t__uint(max_entries, 16);         // without this: refused\n\
+                  \t__type(key, __u32);              // __u64: refused\n\
+                  \t__type(value, __u64);\n\
+                  } counts SEC(\".maps\");",
     },
     CodeInfo {
         code: Code::UnknownHelper,

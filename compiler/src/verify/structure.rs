@@ -5,13 +5,13 @@
 //! here holds for instructions that no path executes too, as in Linux. Forms of single instructions
 //! (shifts, divisions) are not judged here but when a path executes them, again as in Linux.
 
-use brolga_abi::HelperId;
+use brolga_abi::{HelperId, MapKind};
 
 use super::state::MAX_FRAMES;
 use crate::cfg::{Cfg, flow};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
-use crate::program::{MapId, Program, SubprogId};
+use crate::program::{MapDef, MapId, Program, SubprogId};
 
 /// Most instruction slots of a program (`BPF_COMPLEXITY_LIMIT_INSNS`).
 const MAX_INSNS: usize = 1_000_000;
@@ -173,8 +173,32 @@ fn check_references(program: &Program) -> Check<Vec<Vec<Call>>> {
     Ok(calls)
 }
 
+/// Why no map can be made of a definition. Loading fails for it in Linux, before any program is verified.
+fn definition_fault(map: &MapDef) -> Option<String> {
+    let MapDef { name, key_size, value_size, .. } = map;
+    let kind = map.kind.known()?;
+    if map.max_entries == 0 {
+        return Some(format!("map `{name}` cannot be made: max_entries is 0"));
+    }
+    if *value_size == 0 {
+        return Some(format!("map `{name}` cannot be made: its values have no bytes"));
+    }
+    match kind {
+        MapKind::Array | MapKind::PerCpuArray | MapKind::ProgArray => (*key_size != 4)
+            .then(|| format!("map `{name}` cannot be made: keys of this kind have 4 bytes, not {key_size}")),
+        MapKind::Hash | MapKind::PerCpuHash => {
+            (*key_size == 0).then(|| format!("map `{name}` cannot be made: its keys have no bytes"))
+        }
+    }
+}
+
 fn check_map_reference(program: &Program, at: InsnIdx, imm: Imm64) -> Check {
     let find = |index: u32| program.maps.get(MapId(index).index());
+    if let Imm64::MapIdx(index) | Imm64::MapIdxValue { index, .. } = imm
+        && let Some(fault) = find(index).and_then(definition_fault)
+    {
+        return err(Code::MapDefinition, at, fault);
+    }
     match imm {
         Imm64::MapIdx(index) => match find(index) {
             Some(_) => Ok(()),
@@ -184,7 +208,7 @@ fn check_map_reference(program: &Program, at: InsnIdx, imm: Imm64) -> Check {
             let Some(map) = find(index) else {
                 return err(Code::MapReference, at, format!("there is no map {index}"));
             };
-            if map.kind.known() != Some(brolga_abi::MapKind::Array) || map.max_entries != 1 {
+            if map.kind.known() != Some(MapKind::Array) || map.max_entries != 1 {
                 let message = "no direct value access support for this map type";
                 return err(Code::MapReference, at, message);
             }

@@ -6,7 +6,7 @@ use brolga_abi::{MapKind, ProgramKind};
 use super::{Accepted, Access, Options, Rejection, ShiftRule, verify};
 use crate::diag::{Code, Severity};
 use crate::isa::asm::AsmContext;
-use crate::isa::{AluOp, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
+use crate::isa::{AluOp, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
 use crate::program::{MapDef, Param, Program, SubprogId};
 
 fn program(kind: ProgramKind, text: &str) -> Program {
@@ -68,6 +68,26 @@ fn reserved_forms_are_refused_where_they_are_executed() {
     let mut dead = program(ProgramKind::RawMemory, "r0 = 0\nif r0 == 0 goto +1\nr0 = 0\nexit");
     dead.insns[2] = extend;
     assert!(judge(&dead).is_ok());
+}
+
+#[test]
+fn maps_that_cannot_be_made_are_refused() {
+    use brolga_abi::MapKind;
+    let verdict = |kind, key_size, value_size, max_entries| {
+        let mut program = program(ProgramKind::Xdp, "r1 = 0 ll\nr0 = 0\nexit");
+        let map = MapDef::new("values", kind, key_size, value_size, max_entries);
+        program.maps = vec![map].into();
+        let imm = Imm64::MapIdx(0);
+        program.insns[0] = Insn::LoadImm64 { dst: Reg::R1, imm };
+        judge(&program).map(|_| ()).map_err(|rejection| rejection.diagnostics[0].code)
+    };
+    let refused = Err(Code::MapDefinition);
+    assert_eq!(verdict(MapKind::Array, 4, 8, 1), Ok(()));
+    assert_eq!(verdict(MapKind::Array, 8, 8, 1), refused);
+    assert_eq!(verdict(MapKind::Array, 4, 0, 1), refused);
+    assert_eq!(verdict(MapKind::Hash, 8, 8, 1), Ok(()));
+    assert_eq!(verdict(MapKind::Hash, 8, 8, 0), refused);
+    assert_eq!(verdict(MapKind::Hash, 0, 8, 1), refused);
 }
 
 /// What would mend a program that is refused.

@@ -74,6 +74,9 @@ fn emit(
     options: &CodeOptions,
 ) -> Result<Vec<u8>, Failure> {
     let name = args.name.clone().unwrap_or_else(|| module_name(&args.object));
+    if name.is_empty() {
+        return Err(Failure::Usage("a module needs a name: give one by --name".to_owned()));
+    }
     let text = |emit| pipeline::emit_text(units, emit, options).map(String::into_bytes);
     let code = || {
         let module = ModuleInfo { name: &name, license: &object.license, maps: &object.maps };
@@ -147,5 +150,6 @@ fn header(module: &str, object: &Object, units: &[Unit<'_>]) -> String {
 /// A name in the spelling of C's macros.
 fn macro_name(name: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    name.trim_start_matches('.').chars().map(letter).collect()
+    let name: String = name.trim_start_matches('.').chars().map(letter).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
 }

@@ -1,7 +1,7 @@
 //! Prints maps and global variables after a run.
 //!
-//! Elements of arrays that are zero are left out. Elements are read one at a time, so that a large
-//! map needs no more memory than the printing.
+//! Elements of arrays that are zero are left out. Hashes are printed by key, so that runs can be compared.
+//! Values are read one at a time, so that a large map needs no more memory than its keys.
 
 use std::io::Write;
 
@@ -53,10 +53,23 @@ impl Map<'_> {
         self.handle.lookup(key).ok().flatten().map(Values::One)
     }
 
+    /// All keys: those of hashes in order, as numbers or as bytes.
+    fn keys(&self) -> Box<dyn Iterator<Item = Vec<u8>> + '_> {
+        if !matches!(self.handle.kind(), MapKind::Hash | MapKind::PerCpuHash) {
+            return Box::new(self.handle.keys());
+        }
+        let mut keys: Vec<Vec<u8>> = self.handle.keys().collect();
+        keys.sort_by_cached_key(|key| {
+            let number = if let Value::Int(number) = self.key(key) { number } else { 0 };
+            (number, key.clone())
+        });
+        Box::new(keys.into_iter())
+    }
+
     /// The elements that are shown.
     fn elements(&self) -> impl Iterator<Item = (Vec<u8>, Values)> {
         let leave_zeros_out = matches!(self.handle.kind(), MapKind::Array | MapKind::PerCpuArray);
-        let elements = self.handle.keys().filter_map(|key| self.values(&key).map(|values| (key, values)));
+        let elements = self.keys().filter_map(|key| self.values(&key).map(|values| (key, values)));
         elements.filter(move |(_, values)| !leave_zeros_out || !values.are_zero())
     }
 
