@@ -1,7 +1,12 @@
 #!/bin/sh
-# Rebuilds the objects of the benchmark programs; they are checked in beside their sources.
+# Rebuilds the objects beside their sources, or in the directory given: `benches/programs/build.sh [DIR]`.
+# The checked-in objects are clang 19's; CLANG names another one.
 set -eu
-cd "$(dirname "$0")"
-for source in *.bpf.c; do
-	clang-19 -O2 -g --target=bpf -mcpu=v3 -Wall -Werror -fdebug-prefix-map="$PWD=." -c "$source" -o "${source%.c}.o"
+cd "$(dirname "$0")/../.."
+out=${1:-benches/programs}
+for source in benches/programs/*.bpf.c; do
+	name=$(basename "$source" .c)
+	"${CLANG:-clang-19}" -O2 -g --target=bpf -mcpu=v3 -Wall -Werror \
+		-ffile-prefix-map="$(pwd)"=. -fdebug-compilation-dir=. \
+		-c "$source" -o "$out/$name.o"
 done
