@@ -3,10 +3,12 @@
 //! Each is a project of its own, outside of the workspace. Cargo is called without a network: all
 //! that they depend on, this workspace does too.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use brolga_tests::repo;
+use brolga_runtime::{Instance, Packet, Runtime, jit};
+use brolga_tests::{capture, repo};
 
 /// Where the projects are built: beside the tests' own temporary files, so that a second run is short.
 fn target() -> PathBuf {
@@ -47,6 +49,40 @@ fn a_build_script_compiles_ahead_of_time() {
     let holds = |text: &str| binary.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("brolga_runtime"), "names of functions can be found in the binary");
     assert!(!holds("cranelift"), "no compiler is in the binary");
+
+    let frames: Vec<_> = capture::frames().into_iter().map(|frame| frame.bytes).collect();
+    let verdicts = verdicts_of(&target().join("debug/build-rs"), &frames);
+    assert_eq!(verdicts, jit_verdicts(&repo::root().join("examples/firewall.bpf.o"), &frames));
+}
+
+/// What the project prints of each frame.
+fn verdicts_of(program: &Path, frames: &[Vec<u8>]) -> Vec<String> {
+    let mut input = Vec::new();
+    for frame in frames {
+        input.extend(u32::try_from(frame.len()).expect("frames are short").to_le_bytes());
+        input.extend(frame);
+    }
+    let mut child = Command::new(program)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it was just built");
+    child.stdin.take().expect("a pipe").write_all(&input).expect("it reads all before it prints");
+    let output = child.wait_with_output().expect("it ends");
+    printed(&output).lines().map(str::to_owned).collect()
+}
+
+/// The same verdicts, of code that is made in this process.
+fn jit_verdicts(object: &Path, frames: &[Vec<u8>]) -> Vec<String> {
+    let object = std::fs::read(object).expect("it is in the repository");
+    let module = jit::load(&object, &jit::Options::default()).expect("it is accepted").module;
+    let runtime = Runtime::default();
+    let instance = Instance::new(&runtime, &module).expect("its maps are small");
+    let program = instance.program("firewall").expect("it has this program");
+    let mut worker = runtime.worker().expect("nobody else has one");
+    let mut run = |frame: &Vec<u8>| program.run_xdp(&mut worker, &mut Packet::new(frame));
+    frames.iter().map(|frame| run(frame).expect("it does not trap").to_string()).collect()
 }
 
 #[test]
