@@ -1,6 +1,6 @@
 //! The environment of one run, and the instance tables that it leads to.
 //!
-//! Compiled code holds no address of maps or globals. It reads them through [`Env::instance`], so
+//! Compiled code holds no address of maps or globals. It reads them through [`Env::maps`], so
 //! that one code serves many instances and threads.
 
 use core::ffi::c_void;
