@@ -105,9 +105,14 @@ fn branchy(length: usize) -> Program {
             3 => load(dst, Reg::R10, -8),
             6 => Insn::Store { size: Size::DW, base: Reg::R10, off: -8, src: Operand::Reg(src) },
             _ => {
-                let op = [AluOp::Add, AluOp::Xor, AluOp::Mul, AluOp::Sub, AluOp::Or][next(5) as usize];
+                // Operations that lose no bits: values must not become constants after a while.
                 let width = if next(3) == 0 { Width::W32 } else { Width::W64 };
-                let src = if next(2) == 0 { Operand::Reg(src) } else { Operand::Imm(next(100_000) as i32) };
+                let op = [AluOp::Add, AluOp::Xor, AluOp::Sub][next(3) as usize];
+                let (op, src) = match next(4) {
+                    0 | 1 if src != dst => (op, Operand::Reg(src)),
+                    2 => (AluOp::Mul, Operand::Imm(next(100_000) as i32 | 1)),
+                    _ => (op, Operand::Imm(next(100_000) as i32)),
+                };
                 Insn::Alu { op, width, dst, src }
             }
         };
