@@ -88,9 +88,8 @@ impl Drop for Worker {
 
 /// A series of runs of one program by one worker: the cheapest way to run it often.
 ///
-/// Between two runs nothing is held; but what other threads remove meanwhile (programs of a
-/// `prog_array`, elements of hash maps without preallocation) is freed only after the next run begins or the series
-/// ends, so do not keep a session while waiting for input.
+/// Between two runs nothing is held; but the programs that other threads remove from a `prog_array` meanwhile are
+/// freed only after the next run begins or the series ends, so do not keep a session while waiting for input.
 #[derive(Debug)]
 pub struct Session<'a> {
     worker: &'a mut Worker,
