@@ -4,6 +4,7 @@ use brolga_abi::ProgramKind;
 use brolga_compiler::isa::{Endianness, Imm64, Insn, encode_all};
 use brolga_compiler::program::{Object, Program};
 use brolga_tests::bpf_syscall::{KernelMap, KernelProgram, TestRun};
+use brolga_tests::engines::kernel::Kernel;
 
 /// A program in the kernel and its maps.
 #[derive(Debug)]
@@ -16,10 +17,11 @@ pub struct Loaded {
 impl Loaded {
     /// Creates the object's maps and loads one of its programs.
     pub fn new(object: &Object, program: &Program) -> Result<Self, String> {
+        let linux = Kernel::new()?;
         let mut maps = Vec::with_capacity(object.maps.len());
         for def in object.maps.iter() {
             let per_cpu = def.kind.known().is_some_and(|kind| kind.info().per_cpu);
-            let cpus = per_cpu.then(possible_cpus);
+            let cpus = per_cpu.then_some(linux.cpus());
             let number = def.kind.number();
             let map =
                 KernelMap::create(number, def.key_size, def.value_size, def.max_entries, def.flags, cpus)
@@ -56,10 +58,4 @@ fn with_descriptors(insn: Insn, maps: &[KernelMap]) -> Insn {
         }
         other => other,
     }
-}
-
-fn possible_cpus() -> usize {
-    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
-    let last = list.trim().rsplit(['-', ',']).next().and_then(|n| n.parse::<usize>().ok());
-    last.map_or(1, |n| n + 1)
 }
