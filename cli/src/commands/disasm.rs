@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use brolga_compiler::cfg::flow;
 use brolga_compiler::isa::table::Row as IsaRow;
 use brolga_compiler::isa::{CallTarget, Endianness, Imm64, Insn, InsnIdx, disasm, encode_all};
 use brolga_compiler::program::{Program, SourceLine};
@@ -40,24 +41,8 @@ pub fn run(args: &DisasmArgs, out: &mut Out) -> Result<ExitCode, Failure> {
 /// Where an instruction may go besides to the next one: what the distance in its text leads to.
 fn target(program: &Program, at: InsnIdx, insn: &Insn) -> Option<(InsnIdx, bool)> {
     let (off, call) = match *insn {
-        Insn::Ja { off } | Insn::MayGoto { off } | Insn::Branch { off, .. } => (i32::from(off), false),
-        Insn::Gotol { off } => (off, false),
         Insn::Call(CallTarget::Subprog(off)) | Insn::LoadImm64 { imm: Imm64::Func(off), .. } => (off, true),
-        Insn::Call(_)
-        | Insn::LoadImm64 { .. }
-        | Insn::Alu { .. }
-        | Insn::MovSx { .. }
-        | Insn::Neg { .. }
-        | Insn::Endian { .. }
-        | Insn::AddrSpaceCast { .. }
-        | Insn::SecondSlot
-        | Insn::Load { .. }
-        | Insn::Store { .. }
-        | Insn::Atomic { .. }
-        | Insn::LoadAcquire { .. }
-        | Insn::StoreRelease { .. }
-        | Insn::LegacyLoad { .. }
-        | Insn::Exit => return None,
+        other => (flow(&other).jump?, false),
     };
     let target = at.jump(off).filter(|target| target.index() < program.insns.len())?;
     Some((target, call))
