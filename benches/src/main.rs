@@ -3,6 +3,7 @@
 //! Nothing is timed before its result was checked. These machines are shared and noisy: compare
 //! medians of many rounds, and take a difference under 2% for none.
 
+mod btf;
 mod compile;
 mod kernel;
 mod programs;
@@ -26,12 +27,15 @@ enum What {
     Run(run::Args),
     /// Cost of verifying and compiling, by program length.
     Compile(compile::Args),
+    /// Reading a kernel's BTF.
+    Btf(btf::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().what {
         What::Run(args) => run::run(&args),
         What::Compile(args) => compile::run(&args),
+        What::Btf(args) => btf::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

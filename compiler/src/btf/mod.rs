@@ -1,7 +1,8 @@
 //! BTF: the types that objects and kernels carry.
 //!
-//! [`Btf::parse`] walks the records once, to know where each begins, and copies the bytes; names
-//! and contents of a type are read when asked for. A kernel's ten megabytes so cost one pass.
+//! [`Btf::parse`] walks the records once, to know where each begins; names and contents of a type
+//! are read when asked for. A kernel's ten megabytes so cost one pass, and the first look-up by name
+//! a second one over the names.
 //!
 //! Nothing in the bytes is trusted. Parsing proves that every record lies within the section;
 //! references to other types and to names are checked where they are followed, and a chain of
@@ -9,17 +10,22 @@
 
 mod error;
 mod ext;
+mod index;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod types;
 
+use std::ffi::CStr;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::isa::Endianness;
+use index::Index;
 
 pub use error::BtfError;
 pub use ext::{CoreRelo, Ext, FuncInfo, LineInfo, SectionRecords};
+pub use index::essential_name;
 pub use types::{ArrayInfo, Enumerator, IntEncoding, Kind, Linkage, Member, Param, Type, VarInSection};
 
 /// Most references that are followed from one type to the next: Linux's `MAX_RESOLVE_DEPTH`.
@@ -53,6 +59,13 @@ impl TypeId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StrOff(pub u32);
 
+/// The string at an offset, without its zero.
+fn string_at(strings: &[u8], at: u32) -> Option<&[u8]> {
+    let tail = strings.get(at as usize..)?;
+    let bytes = CStr::from_bytes_until_nul(&tail[..tail.len().min(MAX_NAME + 1)]).ok()?;
+    Some(bytes.to_bytes())
+}
+
 /// All types of an object, of a kernel, or of a kernel module over its kernel (split BTF).
 #[derive(Clone, Debug)]
 pub struct Btf {
@@ -62,19 +75,23 @@ pub struct Btf {
     first_id: u32,
     /// Offset of the first string in `strings`.
     first_str: u32,
-    types: Box<[u8]>,
-    strings: Box<[u8]>,
-    /// Where each record begins in `types`, by id from `first_id`.
+    /// The whole section.
+    data: Arc<Vec<u8>>,
+    /// Where the records are in `data`.
+    types: Range<usize>,
+    /// Where the strings are in `data`.
+    strings: Range<usize>,
+    /// Where each record begins in the types, by id from `first_id`.
     offsets: Box<[u32]>,
-    /// Ids sorted by name, made at the first look-up.
-    by_name: OnceLock<Box<[TypeId]>>,
+    /// Types by name, made at the first look-up.
+    index: OnceLock<Index>,
 }
 
 impl PartialEq for Btf {
     fn eq(&self, other: &Self) -> bool {
         self.endianness == other.endianness
-            && self.types == other.types
-            && self.strings == other.strings
+            && self.types() == other.types()
+            && self.strings() == other.strings()
             && self.base == other.base
     }
 }
@@ -112,7 +129,16 @@ impl Btf {
             return self.base.as_ref().ok_or(BtfError::NoSuchType { id }).and_then(|b| b.get(id));
         };
         let at = *self.offsets.get(index as usize).ok_or(BtfError::NoSuchType { id })?;
-        parse::record(self, id, &self.types, at as usize)
+        parse::record(self, id, self.types(), at as usize)
+    }
+
+    fn types(&self) -> &[u8] {
+        &self.data[self.types.clone()]
+    }
+
+    /// The strings of this part, each with a zero at its end.
+    fn strings(&self) -> &[u8] {
+        &self.data[self.strings.clone()]
     }
 
     /// A string; empty at offset 0.
@@ -124,25 +150,37 @@ impl Btf {
         let Some(at) = off.0.checked_sub(self.first_str) else {
             return self.base.as_ref().ok_or(BtfError::NoSuchString { off }).and_then(|b| b.str(off));
         };
-        let tail = self.strings.get(at as usize..).ok_or(BtfError::NoSuchString { off })?;
-        let len = tail.iter().take(MAX_NAME + 1).position(|&b| b == 0);
-        let len = len.ok_or(BtfError::NoSuchString { off })?;
-        std::str::from_utf8(&tail[..len]).map_err(|_| BtfError::NoSuchString { off })
+        let bytes = string_at(self.strings(), at).ok_or(BtfError::NoSuchString { off })?;
+        std::str::from_utf8(bytes).map_err(|_| BtfError::NoSuchString { off })
+    }
+
+    /// The name of the record at an offset; empty where it has none, or no valid one.
+    fn name_bytes_at(&self, offset: u32) -> &[u8] {
+        let name = u32_at(self.endianness, self.types(), offset as usize);
+        match name.checked_sub(self.first_str) {
+            Some(at) => string_at(self.strings(), at).unwrap_or_default(),
+            None => self.base.as_ref().and_then(|b| b.str(StrOff(name)).ok()).unwrap_or_default().as_bytes(),
+        }
     }
 
     /// Bytes of strings, without those of the base.
     #[must_use]
     pub fn strings_len(&self) -> usize {
-        self.strings.len()
+        self.strings().len()
     }
 
     /// The types with a name, in the order of their ids: first of the base, then of this part.
     pub fn by_name<'a>(&'a self, name: &'a str) -> Box<dyn Iterator<Item = TypeId> + 'a> {
-        let own = self.own_by_name(name).iter().copied();
-        match &self.base {
-            Some(base) => Box::new(base.by_name(name).chain(own)),
-            None => Box::new(own),
-        }
+        let own = self.candidates(name).filter(move |id| self.name_of(*id) == name);
+        self.after_base(own, move |base| base.by_name(name))
+    }
+
+    /// The types whose [`essential_name`] is that of `name`, in the order of their ids: first of the
+    /// base, then of this part. These are the candidates of a CO-RE relocation.
+    pub fn by_essential_name<'a>(&'a self, name: &'a str) -> Box<dyn Iterator<Item = TypeId> + 'a> {
+        let name = essential_name(name);
+        let own = self.candidates(name).filter(move |id| essential_name(self.name_of(*id)) == name);
+        self.after_base(own, move |base| base.by_essential_name(name))
     }
 
     /// The first type of a kind with a name.
@@ -151,17 +189,25 @@ impl Btf {
         self.by_name(name).find(|&id| self.get(id).is_ok_and(|t| t.kind() == kind))
     }
 
-    fn own_by_name(&self, name: &str) -> &[TypeId] {
-        let name_of = |id: &TypeId| self.get(*id).and_then(|t| t.name()).unwrap_or("");
-        let sorted = self.by_name.get_or_init(|| {
-            let mut named: Vec<(&str, TypeId)> = self.ids().map(|id| (name_of(&id), id)).collect();
-            named.retain(|(name, _)| !name.is_empty());
-            named.sort_unstable();
-            named.into_iter().map(|(_, id)| id).collect()
-        });
-        let start = sorted.partition_point(|id| name_of(id) < name);
-        let len = sorted[start..].partition_point(|id| name_of(id) == name);
-        &sorted[start..start + len]
+    /// Types of this part that may have a name.
+    fn candidates(&self, name: &str) -> impl Iterator<Item = TypeId> + use<'_> {
+        let index = self.index.get_or_init(|| Index::new(self));
+        index.candidates(name).map(|at| TypeId(self.first_id + at))
+    }
+
+    fn name_of(&self, id: TypeId) -> &str {
+        self.get(id).and_then(|ty| ty.name()).unwrap_or_default()
+    }
+
+    fn after_base<'a>(
+        &'a self,
+        own: impl Iterator<Item = TypeId> + 'a,
+        of_base: impl FnOnce(&'a Self) -> Box<dyn Iterator<Item = TypeId> + 'a>,
+    ) -> Box<dyn Iterator<Item = TypeId> + 'a> {
+        match &self.base {
+            Some(base) => Box::new(of_base(base).chain(own)),
+            None => Box::new(own),
+        }
     }
 
     /// The type behind typedefs, `const`, `volatile`, `restrict` and type tags.

@@ -2,6 +2,7 @@
 //!
 //! The header and the bounds of every record are checked here, once. What records refer to is not.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::types::{Kind, Type};
@@ -57,12 +58,21 @@ impl<'a> Header<'a> {
 
     /// The part whose offset and length stand at a place in the header.
     pub(super) fn part(&self, what: &'static str, at: usize) -> Result<&'a [u8], BtfError> {
+        let range = self.part_range(what, at)?;
+        Ok(&self.body[range.start - self.header.len()..range.end - self.header.len()])
+    }
+
+    /// As [`Header::part`], as a range of all bytes.
+    fn part_range(&self, what: &'static str, at: usize) -> Result<Range<usize>, BtfError> {
         let off = u32_at(self.endianness, self.header, at);
         let len = u32_at(self.endianness, self.header, at + 4);
-        let start = off as usize;
-        let end = start.checked_add(len as usize);
-        let part = end.and_then(|end| self.body.get(start..end));
-        part.ok_or(BtfError::Truncated { what, offset: (self.header.len() + start) as u64 })
+        let truncated = || BtfError::Truncated { what, offset: self.header.len() as u64 + u64::from(off) };
+        let start = self.header.len().checked_add(off as usize).ok_or_else(truncated)?;
+        let end = start.checked_add(len as usize).ok_or_else(truncated)?;
+        if end > self.header.len() + self.body.len() {
+            return Err(truncated());
+        }
+        Ok(start..end)
     }
 }
 
@@ -73,6 +83,15 @@ impl Btf {
     ///
     /// Where the header or a record is invalid or out of bounds.
     pub fn parse(bytes: &[u8]) -> Result<Self, BtfError> {
+        Self::parse_over(bytes.to_vec(), None)
+    }
+
+    /// As [`Btf::parse`], of bytes that are kept and not copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`Btf::parse`].
+    pub fn parse_owned(bytes: Vec<u8>) -> Result<Self, BtfError> {
         Self::parse_over(bytes, None)
     }
 
@@ -83,14 +102,14 @@ impl Btf {
     ///
     /// As [`Btf::parse`], and where the byte orders differ.
     pub fn parse_split(bytes: &[u8], base: Arc<Self>) -> Result<Self, BtfError> {
-        Self::parse_over(bytes, Some(base))
+        Self::parse_over(bytes.to_vec(), Some(base))
     }
 
-    fn parse_over(bytes: &[u8], base: Option<Arc<Self>>) -> Result<Self, BtfError> {
-        let head = Header::parse(bytes, HEADER)?;
-        let types = head.part("type section", 8)?;
-        let strings = head.part("string section", 16)?;
-        if strings.last().is_some_and(|&last| last != 0) || (base.is_none() && strings.first() != Some(&0)) {
+    fn parse_over(bytes: Vec<u8>, base: Option<Arc<Self>>) -> Result<Self, BtfError> {
+        let head = Header::parse(&bytes, HEADER)?;
+        let (types, strings) = (head.part_range("type section", 8)?, head.part_range("string section", 16)?);
+        let text = &bytes[strings.clone()];
+        if text.last().is_some_and(|&last| last != 0) || (base.is_none() && text.first() != Some(&0)) {
             return Err(BtfError::Invalid {
                 what: "string section",
                 offset: head.header.len() as u64,
@@ -102,19 +121,20 @@ impl Btf {
         }
         let first_id = base.as_ref().map_or(1, |b| b.next_id());
         let first_str = base.as_ref().map_or(Ok(0), |b| {
-            let len = u32::try_from(b.strings.len()).ok().and_then(|len| b.first_str.checked_add(len));
+            let len = u32::try_from(b.strings().len()).ok().and_then(|len| b.first_str.checked_add(len));
             len.ok_or(BtfError::Truncated { what: "string section", offset: 0 })
         })?;
-        let offsets = offsets(head.endianness, types, first_id)?;
+        let offsets = offsets(head.endianness, &bytes[types.clone()], first_id)?;
         Ok(Self {
             endianness: head.endianness,
             base,
             first_id,
             first_str,
-            types: types.into(),
-            strings: strings.into(),
+            data: Arc::new(bytes),
+            types,
+            strings,
             offsets: offsets.into(),
-            by_name: OnceLock::new(),
+            index: OnceLock::new(),
         })
     }
 }

@@ -181,3 +181,46 @@ fn tables_of_instructions_are_bounded() {
         assert!(Ext::parse(&wrong).is_err(), "word {word} = {value}");
     }
 }
+
+#[test]
+fn flavours_are_cut_off() {
+    let cases = [
+        ("task_struct", "task_struct"),
+        ("task_struct___old", "task_struct"),
+        ("a___b___c", "a___b"),
+        ("___a", "___a"),
+        ("a___", "a___"),
+        ("a____b", "a____b"),
+        ("a__b", "a__b"),
+        ("", ""),
+        ("é___é", "é"),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(essential_name(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn types_are_found_with_and_without_flavour() {
+    // Structures `a`, `a___x`, `b`, `a`, and a typedef `a___x`.
+    const NAMES: &[u8] = b"\0a\0a___x\0b\0";
+    let structure = |name| [name, info(Kind::Struct, false, 0), 0];
+    let mut types = [structure(1), structure(3), structure(9), structure(1)].concat();
+    types.extend([3, info(Kind::Typedef, false, 0), 1]);
+    let btf = Arc::new(Btf::parse(&section(&types, NAMES, Endianness::Little)).expect("valid"));
+    let ids = |found: Box<dyn Iterator<Item = TypeId> + '_>| found.map(|id| id.0).collect::<Vec<_>>();
+    assert_eq!(ids(btf.by_name("a")), [1, 4]);
+    assert_eq!(ids(btf.by_name("a___x")), [2, 5]);
+    assert_eq!(ids(btf.by_essential_name("a")), [1, 2, 4, 5]);
+    assert_eq!(ids(btf.by_essential_name("a___y")), [1, 2, 4, 5]);
+    assert_eq!(ids(btf.by_essential_name("b")), [3]);
+    for nothing in ["", "c", "a___y"] {
+        assert_eq!(ids(btf.by_name(nothing)), [0; 0], "{nothing}");
+    }
+    // A split BTF with `b___z`, and with another type whose name stands in the base.
+    let len = u32::try_from(NAMES.len()).expect("small");
+    let split = section(&[structure(len), structure(1)].concat(), b"b___z\0", Endianness::Little);
+    let split = Btf::parse_split(&split, btf).expect("valid");
+    assert_eq!(ids(split.by_essential_name("b")), [3, 6]);
+    assert_eq!(ids(split.by_name("a")), [1, 4, 7]);
+}
