@@ -4,7 +4,7 @@
 //! constant places and apart; or the verifier proved them to be of different regions. Mixed regions
 //! may be any but the context.
 
-use brolga_abi::{Arg, HelperId};
+use brolga_abi::HelperId;
 
 use crate::ir::{Mem, Op};
 use crate::isa::Size;
@@ -159,7 +159,7 @@ fn helper_may_write(helper: HelperId, range: &Range) -> bool {
     if touches_nothing(helper) {
         return false;
     }
-    let fills = helper.info().args.contains(&Arg::WriteMem);
+    let fills = helper.info().args.iter().any(|arg| arg.writes());
     match range.mem.access {
         Access::OwnStack { .. } | Access::CallerStack => fills,
         Access::Context { .. }

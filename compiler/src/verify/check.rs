@@ -7,6 +7,7 @@ use brolga_abi::ProgramKind;
 use brolga_abi::context::{Field, FieldAccess, FieldValue};
 use brolga_abi::maps::{F_RDONLY_PROG, F_WRONLY_PROG};
 
+use super::Alignment;
 use super::explore::{Check, Explorer};
 use super::facts::Access;
 use super::refusal::{name, packet_help};
@@ -74,6 +75,9 @@ impl Explorer<'_> {
     /// Stack accesses are always aligned; atomics are wherever they go.
     pub(super) fn check_alignment(&self, request: &Request, strict: bool) -> Check {
         let value = self.state.reg(request.reg);
+        let strict = strict || self.options.alignment == Alignment::Strict;
+        // Packets begin two bytes after a multiple of four, so that what follows the Ethernet header is aligned.
+        let packet = if value.is_packet() { 2 } else { 0 };
         let (what, strict) = match value.kind {
             Kind::Stack { .. } => ("stack ", true),
             Kind::Context => ("context ", strict),
@@ -86,7 +90,7 @@ impl Explorer<'_> {
         if !strict || request.size == 1 {
             return Ok(());
         }
-        let fixed = i64::from(value.off) + i64::from(request.off);
+        let fixed = i64::from(value.off) + i64::from(request.off) + packet;
         let sum = value.num.add(Scalar::constant(fixed.cast_unsigned()));
         if sum.bits().is_aligned(request.size.into()) {
             return Ok(());

@@ -63,6 +63,17 @@ pub struct Options {
     /// Whether constant shifts at or above the width are masked instead of refused
     /// (the conformance plugin's `--lenient`).
     pub shifts: ShiftRule,
+    /// Whether misaligned access is refused everywhere (`BPF_F_STRICT_ALIGNMENT`).
+    pub alignment: Alignment,
+}
+
+/// Which accesses must be aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alignment {
+    /// Those to the stack, and atomics: the machines that Brolga compiles for do the others.
+    Natural,
+    /// All.
+    Strict,
 }
 
 /// What to do with a constant shift at or above the operand's width.
@@ -76,7 +87,7 @@ pub enum ShiftRule {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { instruction_budget: 1_000_000, shifts: ShiftRule::Refuse }
+        Self { instruction_budget: 1_000_000, shifts: ShiftRule::Refuse, alignment: Alignment::Natural }
     }
 }
 

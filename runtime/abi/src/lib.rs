@@ -18,7 +18,7 @@ pub mod maps;
 pub mod symbols;
 pub mod trap;
 
-pub use arg::{Arg, Ret};
+pub use arg::{Arg, ArgLength, Ret};
 pub use helpers::HelperId;
 pub use kinds::ProgramKind;
 pub use maps::MapKind;

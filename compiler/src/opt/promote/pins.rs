@@ -5,7 +5,7 @@
 //! escaped address is harmless where each access of the program is proven to be elsewhere or at a
 //! constant place of its own frame, and no helper takes an address of unknown origin.
 
-use brolga_abi::Arg;
+use brolga_abi::ArgLength;
 use brolga_abi::symbols::Routine;
 
 use super::cells::{Accesses, Kind, Slot};
@@ -155,6 +155,7 @@ impl Finder<'_> {
                 let bytes = args.as_slice().get(at).and_then(|value| self.function.as_const(*value));
                 bytes.and_then(|bytes| i64::try_from(bytes).ok())
             }
+            Length::Fixed(bytes) => Some(bytes.into()),
             Length::Unknown => None,
         };
         // At most the rest of the frame.
@@ -228,6 +229,8 @@ enum Length {
     Value,
     /// As the argument at this position says.
     Arg(usize),
+    /// This many bytes.
+    Fixed(u32),
     /// As much as the helper likes: the string of a `%s`.
     Unknown,
 }
@@ -239,14 +242,16 @@ fn memory_args(op: &Op) -> impl Iterator<Item = (Value, Length)> {
         Op::CallHelper { helper, args } => {
             let rows = helper.info().args.iter().zip(args.as_slice());
             for (at, (kind, value)) in rows.enumerate() {
-                found[at] = match kind {
-                    Arg::MapKey => Some((*value, Length::Key)),
-                    Arg::MapValue => Some((*value, Length::Value)),
-                    Arg::ReadMem | Arg::ReadMemOrNull | Arg::WriteMem => Some((*value, Length::Arg(at + 1))),
-                    // Of messages.
-                    Arg::Unchecked => Some((*value, Length::Unknown)),
-                    Arg::Anything | Arg::Context | Arg::Map | Arg::Size | Arg::SizeOrZero => None,
-                };
+                found[at] = kind.length().map(|length| {
+                    let length = match length {
+                        ArgLength::Key => Length::Key,
+                        ArgLength::Value => Length::Value,
+                        ArgLength::Next => Length::Arg(at + 1),
+                        ArgLength::Fixed(bytes) => Length::Fixed(bytes),
+                        ArgLength::Unknown => Length::Unknown,
+                    };
+                    (*value, length)
+                });
             }
         }
         Op::CallRoutine { routine, args } => {

@@ -6,7 +6,7 @@
 //! regardless of order. Besides the own frame no memory can hold such a pointer and give it back: the
 //! verifier refuses to store one in a caller's frame, and loads from elsewhere yield numbers.
 
-use brolga_abi::{Arg, HelperId};
+use brolga_abi::{Arg, ArgLength, HelperId};
 
 use super::registers;
 use crate::cfg::{BlockId, Cfg};
@@ -267,16 +267,18 @@ fn call_uses(program: &Program, target: CallTarget, regs: &Regs) -> u64 {
             Abs::Any => return u64::MAX,
             Abs::Other | Abs::Const(_) | Abs::Map(_) => continue,
         };
-        let size = match *arg {
-            Arg::MapKey => map.map(|m| m.key_size),
-            Arg::MapValue => map.map(|m| m.value_size),
-            Arg::ReadMem | Arg::ReadMemOrNull | Arg::WriteMem => {
-                match Reg::new(reg.number() + 1).map(|next| regs[next.index()]) {
-                    Some(Abs::Const(size)) if i + 1 < args.len() => u32::try_from(size).ok(),
-                    _ => None,
-                }
-            }
-            Arg::Anything | Arg::Unchecked | Arg::Context | Arg::Map | Arg::Size | Arg::SizeOrZero => None,
+        let size = match arg.length() {
+            None if !arg.writes() => continue,
+            Some(ArgLength::Key) => map.map(|m| m.key_size),
+            Some(ArgLength::Value) => map.map(|m| m.value_size),
+            Some(ArgLength::Fixed(size)) => Some(size),
+            Some(ArgLength::Next) => match Reg::new(reg.number() + 1).map(|next| regs[next.index()]) {
+                Some(Abs::Const(size)) if i + 1 < args.len() => u32::try_from(size).ok(),
+                _ => None,
+            },
+            // A callback may read the whole frame.
+            Some(ArgLength::Unknown) if *arg == Arg::StackOrNull => return u64::MAX,
+            None | Some(ArgLength::Unknown) => None,
         };
         uses |= mask(slot_range(off, size.unwrap_or(off.min(0).unsigned_abs())));
     }

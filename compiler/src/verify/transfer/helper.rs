@@ -83,6 +83,17 @@ impl Explorer<'_> {
         match info.ret {
             Ret::Integer => Ok(Some(Value::UNKNOWN)),
             Ret::Void => Ok(None),
+            Ret::MapValue
+            | Ret::SocketOrNull
+            | Ret::SockCommonOrNull
+            | Ret::TcpSockOrNull
+            | Ret::RingbufMemOrNull
+            | Ret::DynptrMemOrNull
+            | Ret::Btf(_)
+            | Ret::BtfOrNull(_)
+            | Ret::KptrOrNull
+            | Ret::MemOrBtf
+            | Ret::MemOrBtfOrNull => Err(self.unsupported(&format!("result {:?}", info.ret))),
             Ret::MapValueOrNull => {
                 let Some(map) = call.map else {
                     return Err(self.refuse(Code::ArgumentType, format!("{} needs a map", info.name)));
@@ -140,6 +151,35 @@ impl Explorer<'_> {
             Arg::ReadMemOrNull => self.expect_memory(reg, &Value { nullable: false, ..value }),
             Arg::Size => self.length(info, index, reg, false, call),
             Arg::SizeOrZero => self.length(info, index, reg, true, call),
+            Arg::ContextOrNull
+            | Arg::MapValueOrNull
+            | Arg::WriteMapValue
+            | Arg::WriteMemOrNull
+            | Arg::UpdateMem
+            | Arg::FixedMem(_)
+            | Arg::WriteFixedMem(_)
+            | Arg::UpdateFixedMem(_)
+            | Arg::AllocSize
+            | Arg::SpinLock
+            | Arg::Timer
+            | Arg::SockCommon
+            | Arg::SocketOrNull
+            | Arg::BtfSockCommon
+            | Arg::BtfSockCommonOrNull
+            | Arg::ReleaseSock
+            | Arg::Btf(_)
+            | Arg::BtfOrNull(_)
+            | Arg::PercpuBtf
+            | Arg::ReleaseRingbufMem
+            | Arg::Func
+            | Arg::StackOrNull
+            | Arg::ConstStr
+            | Arg::KptrDest
+            | Arg::ReleaseKptrOrNull
+            | Arg::Dynptr
+            | Arg::WriteLocalDynptr
+            | Arg::WriteRingbufDynptr
+            | Arg::ReleaseRingbufDynptr => Err(self.unsupported(&format!("argument {arg:?}"))),
         }
     }
 
