@@ -14,7 +14,7 @@ use crate::io;
 /// Reads and loads an object.
 pub fn load(path: &Path, selection: &Selection, raw_memory_len: u32) -> Result<Object, Failure> {
     let bytes = io::read(path)?;
-    let options = LoadOptions { kind: selection.kind, raw_memory_len };
+    let options = LoadOptions { kind: selection.kind, raw_memory_len, ..LoadOptions::default() };
     program::load(&bytes, &options)
         .map_err(|error| Failure::Load { path: path.to_owned(), error: Box::new(error) })
 }

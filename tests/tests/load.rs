@@ -108,7 +108,8 @@ fn options_give_kinds_where_sections_do_not() {
     let object = load(&file, &LoadOptions::default()).expect("loads");
     assert_eq!(program(&object, "nameless").kind, None);
     assert_eq!(codes(program(&object, "nameless")), [Code::UnsupportedProgramKind]);
-    let options = LoadOptions { kind: Some(ProgramKind::RawMemory), raw_memory_len: 64 };
+    let options =
+        LoadOptions { kind: Some(ProgramKind::RawMemory), raw_memory_len: 64, ..LoadOptions::default() };
     let object = load(&file, &options).expect("loads");
     let nameless = program(&object, "nameless");
     assert_eq!((nameless.kind, nameless.raw_memory_len), (Some(ProgramKind::RawMemory), 64));

@@ -210,7 +210,8 @@ impl Builder {
             return Err(Error::Name { name: name.to_owned() });
         }
         let load_error = |error| Error::Load { path: self.object.clone(), error: Box::new(error) };
-        let options = LoadOptions { kind: self.kind, raw_memory_len: self.raw_memory_len };
+        let options =
+            LoadOptions { kind: self.kind, raw_memory_len: self.raw_memory_len, ..LoadOptions::default() };
         let mut object = program::load(bytes, &options).map_err(load_error)?;
         for (name, bytes) in &self.globals {
             object.set_global(name, bytes).map_err(load_error)?;

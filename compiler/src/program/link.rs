@@ -144,6 +144,8 @@ pub(super) fn link(
         program.maps = Arc::clone(defs);
         program.gpl_compatible = gpl_compatible;
         program.raw_memory_len = options.raw_memory_len;
+        program.btf.clone_from(&source.btf);
+        program.kernel.clone_from(&options.target.types);
         program.autoload = autoload;
         section.clone_into(&mut program.section);
         judge(source, func, &mut program);

@@ -7,7 +7,7 @@ use brolga_abi::ProgramKind;
 
 use super::maps::Maps;
 use super::source::{Source, data};
-use super::{LoadError, MapDef, Object, Problem, Program, link};
+use super::{LoadError, MapDef, Object, Problem, Program, Target, link};
 
 /// What an object does not say itself.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct LoadOptions {
     pub kind: Option<ProgramKind>,
     /// Bytes of the buffer that `raw_memory` programs are verified for.
     pub raw_memory_len: u32,
+    /// The kernel, or what stands for one.
+    pub target: Target,
 }
 
 /// Licences that Linux takes as compatible with the GPL.

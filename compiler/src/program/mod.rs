@@ -14,9 +14,11 @@ mod globals;
 mod link;
 mod load;
 mod maps;
+mod relocs;
 mod signature;
 mod source;
 mod tail_calls;
+mod target;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ use crate::isa::{Endianness, Insn, InsnIdx};
 pub use error::{Fault, LoadError, Place, Problem};
 pub use load::{LoadOptions, load};
 pub use tail_calls::{MixedKinds, prog_array_owner};
+pub use target::{Kernel, KernelConfig, KernelSymbols, KernelTypes, KernelVersion, Target};
 
 /// Index of a map in [`Object::maps`] and [`Program::maps`] (the same table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -267,6 +270,10 @@ pub struct Program {
     pub gpl_compatible: bool,
     /// `raw_memory` programs: bytes of the buffer that `r1` points to.
     pub raw_memory_len: u32,
+    /// The object's own types, where it has any.
+    pub btf: Option<Arc<Btf>>,
+    /// The kernel's types for which the program was loaded.
+    pub kernel: KernelTypes,
     /// What loading found that keeps the program from being verified: something unsupported, or
     /// bytes that are no instructions. The verifier refuses the program with exactly these.
     ///
@@ -323,6 +330,8 @@ impl Program {
             lines: Vec::new(),
             gpl_compatible: true,
             raw_memory_len: 0,
+            btf: None,
+            kernel: KernelTypes::Own,
             findings: Vec::new(),
         }
     }
