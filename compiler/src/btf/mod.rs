@@ -12,6 +12,7 @@ mod error;
 mod ext;
 mod index;
 mod parse;
+pub mod relo;
 #[cfg(test)]
 mod tests;
 mod types;

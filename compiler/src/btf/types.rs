@@ -287,12 +287,69 @@ impl<'a> Type<'a> {
 
     /// Members of a structure or union; none of other kinds.
     pub fn members(&self) -> impl Iterator<Item = Member> + use<'a> {
-        let bit_fields = self.flag();
-        self.words(&[Kind::Struct, Kind::Union]).map(move |[name, ty, offset]| {
-            let [.., bits] = offset.to_le_bytes();
-            let (bit_offset, bit_size) = if bit_fields { (offset & 0x00ff_ffff, bits) } else { (offset, 0) };
-            Member { name: StrOff(name), ty: TypeId(ty), bit_offset, bit_size }
+        let ty = *self;
+        self.words(&[Kind::Struct, Kind::Union]).map(move |words| ty.as_member(words))
+    }
+
+    /// A member of a structure or union by its index.
+    #[must_use]
+    pub fn member(&self, index: u32) -> Option<Member> {
+        // Not `nth`, which would walk there.
+        let start = (index as usize).checked_mul(12)?;
+        let record = self.extra.get(start..)?;
+        let [name, ty, offset] = [0, 4, 8].map(|at| u32_at(self.endianness(), record, at));
+        let is_member = matches!(self.kind, Kind::Struct | Kind::Union) && record.len() >= 12;
+        is_member.then(|| self.as_member([name, ty, offset]))
+    }
+
+    fn as_member(&self, [name, ty, offset]: [u32; 3]) -> Member {
+        let [.., bits] = offset.to_le_bytes();
+        let (bit_offset, bit_size) = if self.flag() { (offset & 0x00ff_ffff, bits) } else { (offset, 0) };
+        Member { name: StrOff(name), ty: TypeId(ty), bit_offset, bit_size }
+    }
+
+    /// A value of an enumeration of either width by its index.
+    #[must_use]
+    pub fn enumerator(&self, index: u32) -> Option<Enumerator> {
+        let words = match self.kind {
+            Kind::Enum => 2,
+            Kind::Enum64 => 3,
+            Kind::Void
+            | Kind::Int
+            | Kind::Ptr
+            | Kind::Array
+            | Kind::Struct
+            | Kind::Union
+            | Kind::Fwd
+            | Kind::Typedef
+            | Kind::Volatile
+            | Kind::Const
+            | Kind::Restrict
+            | Kind::Func
+            | Kind::FuncProto
+            | Kind::Var
+            | Kind::Datasec
+            | Kind::Float
+            | Kind::DeclTag
+            | Kind::TypeTag => return None,
+        };
+        let start = (index as usize).checked_mul(4 * words)?;
+        let record = self.extra.get(start..).filter(|rest| rest.len() >= 4 * words)?;
+        let word = |at: usize| u32_at(self.endianness(), record, 4 * at);
+        Some(match self.kind == Kind::Enum64 {
+            true => self.as_enumerator64([word(0), word(1), word(2)]),
+            false => self.as_enumerator([word(0), word(1)]),
         })
+    }
+
+    fn as_enumerator(&self, [name, value]: [u32; 2]) -> Enumerator {
+        let signed = self.flag();
+        let value = if signed { i64::from(value.cast_signed()).cast_unsigned() } else { value.into() };
+        Enumerator { name: StrOff(name), value }
+    }
+
+    fn as_enumerator64(&self, [name, low, high]: [u32; 3]) -> Enumerator {
+        Enumerator { name: StrOff(name), value: u64::from(high) << 32 | u64::from(low) }
     }
 
     /// Parameters of a function's prototype; none of other kinds.
@@ -302,15 +359,9 @@ impl<'a> Type<'a> {
 
     /// Values of an enumeration of either width; none of other kinds.
     pub fn enumerators(&self) -> impl Iterator<Item = Enumerator> + use<'a> {
-        let signed = self.flag();
-        let narrow = self.words(&[Kind::Enum]).map(move |[name, value]| {
-            let value = if signed { i64::from(value.cast_signed()).cast_unsigned() } else { value.into() };
-            Enumerator { name: StrOff(name), value }
-        });
-        let wide = self.words(&[Kind::Enum64]).map(|[name, low, high]| Enumerator {
-            name: StrOff(name),
-            value: u64::from(high) << 32 | u64::from(low),
-        });
+        let ty = *self;
+        let narrow = self.words(&[Kind::Enum]).map(move |words| ty.as_enumerator(words));
+        let wide = self.words(&[Kind::Enum64]).map(move |words| ty.as_enumerator64(words));
         narrow.chain(wide)
     }
 
