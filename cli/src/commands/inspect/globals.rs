@@ -1,0 +1,67 @@
+//! Global data: variables with their types and initial values.
+
+use std::io::Write;
+
+use brolga_compiler::btf::Btf;
+use brolga_compiler::program::{GlobalData, MapDef, Variable};
+use serde::Serialize;
+
+use super::names::type_name;
+use crate::io::Out;
+use crate::style::{DIM, HEADING};
+use crate::value::{Value, decode, type_of};
+
+#[derive(Serialize)]
+pub(super) struct GlobalReport<'a> {
+    section: &'a str,
+    size: u32,
+    readonly: bool,
+    variables: Vec<VariableReport<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct VariableReport<'a> {
+    name: &'a str,
+    offset: u32,
+    size: u32,
+    #[serde(rename = "type")]
+    ty: Option<String>,
+    initial: serde_json::Value,
+    #[serde(skip)]
+    text: String,
+}
+
+impl<'a> GlobalReport<'a> {
+    pub(super) fn new(map: &'a MapDef, data: &'a GlobalData, btf: Option<&Btf>) -> Self {
+        let variable = |variable: &'a Variable| {
+            let (start, len) = (variable.offset as usize, variable.size as usize);
+            let bytes =
+                start.checked_add(len).and_then(|end| data.initial.get(start..end)).unwrap_or_default();
+            let initial: Value = decode(btf, variable.ty, bytes);
+            VariableReport {
+                name: &variable.name,
+                offset: variable.offset,
+                size: variable.size,
+                ty: btf.zip(variable.ty).map(|(btf, ty)| type_name(btf, type_of(btf, ty))),
+                initial: initial.json(),
+                text: initial.to_string(),
+            }
+        };
+        Self {
+            section: &map.name,
+            size: map.value_size,
+            readonly: data.readonly,
+            variables: data.variables.iter().map(variable).collect(),
+        }
+    }
+
+    pub(super) fn text(&self, out: &mut Out) -> std::io::Result<()> {
+        let access = if self.readonly { "read-only" } else { "writable" };
+        writeln!(out, "\n{HEADING}{}{HEADING:#} {DIM}({} bytes, {access}){DIM:#}", self.section, self.size)?;
+        for variable in &self.variables {
+            let ty = variable.ty.as_deref().unwrap_or("?");
+            writeln!(out, "  {:24} {ty:20} at {:<6} = {}", variable.name, variable.offset, variable.text)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! `brolga inspect`: what an object holds.
+
+mod globals;
+mod maps;
+mod names;
+mod programs;
+mod types;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use brolga_compiler::program::{Object, Program};
+use serde::Serialize;
+
+use self::globals::GlobalReport;
+use self::maps::MapReport;
+use self::programs::ProgramReport;
+use self::types::TypeReport;
+use crate::args::{Format, InspectArgs};
+use crate::failure::Failure;
+use crate::io::Out;
+use crate::objects;
+use crate::style::{DIM, HEADING};
+
+/// Runs the command.
+pub fn run(args: &InspectArgs, out: &mut Out) -> Result<ExitCode, Failure> {
+    let object = objects::load(&args.object, &args.selection, 0)?;
+    let programs = objects::select(&args.object, &object, &args.selection)?;
+    let report = Report::new(&args.object.display().to_string(), &object, &programs, args.types);
+    match args.format {
+        Format::Text => report.text(out)?,
+        Format::Json => {
+            serde_json::to_writer(&mut *out, &report)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What an object holds.
+#[derive(Serialize)]
+struct Report<'a> {
+    object: String,
+    license: &'a str,
+    gpl_compatible: bool,
+    programs: Vec<ProgramReport<'a>>,
+    maps: Vec<MapReport<'a>>,
+    globals: Vec<GlobalReport<'a>>,
+    /// Number of types in the object's BTF; none where it has no BTF.
+    types: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    btf: Vec<TypeReport>,
+}
+
+impl<'a> Report<'a> {
+    fn new(path: &str, object: &'a Object, programs: &[&'a Program], types: bool) -> Self {
+        let btf = object.btf.as_deref();
+        let (globals, maps): (Vec<_>, Vec<_>) = object.maps.iter().partition(|map| map.global.is_some());
+        Self {
+            object: path.to_owned(),
+            license: &object.license,
+            gpl_compatible: programs.iter().any(|program| program.gpl_compatible),
+            programs: programs.iter().map(|program| ProgramReport::new(program)).collect(),
+            maps: maps.into_iter().map(|map| MapReport::new(map, btf)).collect(),
+            globals: globals
+                .into_iter()
+                .filter_map(|map| Some(GlobalReport::new(map, map.global.as_ref()?, btf)))
+                .collect(),
+            types: btf.map(|btf| btf.ids().count()),
+            btf: btf
+                .filter(|_| types)
+                .map_or_else(Vec::new, |btf| btf.ids().filter_map(|id| TypeReport::new(btf, id)).collect()),
+        }
+    }
+
+    fn text(&self, out: &mut Out) -> std::io::Result<()> {
+        let license = if self.license.is_empty() { "none" } else { self.license };
+        writeln!(out, "{HEADING}{}{HEADING:#} {DIM}(licence: {license}){DIM:#}", self.object)?;
+        writeln!(out, "\n{HEADING}programs{HEADING:#}")?;
+        for program in &self.programs {
+            program.text(out)?;
+        }
+        if !self.maps.is_empty() {
+            writeln!(out, "\n{HEADING}maps{HEADING:#}")?;
+        }
+        for map in &self.maps {
+            map.text(out)?;
+        }
+        for global in &self.globals {
+            global.text(out)?;
+        }
+        match self.types {
+            Some(types) => writeln!(out, "\n{HEADING}types{HEADING:#} {DIM}({types} in BTF){DIM:#}")?,
+            None => writeln!(out, "\n{HEADING}types{HEADING:#} {DIM}(no BTF){DIM:#}")?,
+        }
+        for ty in &self.btf {
+            ty.text(out)?;
+        }
+        Ok(())
+    }
+}
