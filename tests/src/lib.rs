@@ -7,9 +7,13 @@ pub mod differential;
 pub mod edges;
 pub mod engines;
 pub mod generate;
+#[cfg(all(feature = "libbpf", target_os = "linux", target_arch = "x86_64"))]
+pub mod libbpf;
 pub mod minimise;
 pub mod mutate;
+pub mod objects;
 pub mod oracle;
 pub mod repo;
 pub mod runner;
 pub mod sections;
+pub mod selftests;

@@ -1,0 +1,40 @@
+//! Compares loading with libbpf 1.7: `loadcheck [OBJECT...]`.
+//!
+//! Without arguments: all objects of `xdp-tools`, `libbpf-tools` and the kernel's selftests. Prints what
+//! could not be compared and why, what Brolga does not load, what differs, and the counts; exits with 1
+//! where something is not loaded or differs.
+
+use std::process::ExitCode;
+
+use brolga_tests::libbpf::{Target, compare_all};
+use brolga_tests::objects::{self, ObjectFile, or_skip};
+use brolga_tests::selftests::Cpu;
+
+fn main() -> ExitCode {
+    let paths: Vec<String> = std::env::args().skip(1).collect();
+    let mut files = Vec::new();
+    for path in &paths {
+        match std::fs::read(path) {
+            Ok(bytes) => files.push(ObjectFile { name: path.clone(), bytes }),
+            Err(error) => eprintln!("{path}: {error}"),
+        }
+    }
+    if paths.is_empty() {
+        files.extend(or_skip("xdp-tools", objects::xdp_tools()).into_iter().flatten());
+        files.extend(or_skip("libbpf-tools", objects::libbpf_tools()).into_iter().flatten());
+        for cpu in [Cpu::V3, Cpu::V4] {
+            files.extend(or_skip("the selftests", objects::selftests(cpu)).into_iter().flatten());
+        }
+    }
+    let target = match Target::running() {
+        Ok(target) => target,
+        Err(why) => {
+            eprintln!("loadcheck: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let report = compare_all(&files, &target);
+    println!("{report}");
+    let same = report.failures().is_empty() && report.programs().1.is_empty();
+    if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

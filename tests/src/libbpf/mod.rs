@@ -1,0 +1,12 @@
+//! What libbpf 1.7 makes of an object, beside what Brolga's loader makes of it.
+//!
+//! libbpf needs the running kernel: it makes maps and looks into its types. Where something that only the
+//! kernel lacks (a module, a kind of map) keeps an object from being prepared, as little as possible of
+//! it is changed or left out, and that is listed: see [`prepare()`].
+
+mod compare;
+mod prepare;
+pub mod sys;
+
+pub use compare::{Comparison, Difference, Report, Target, compare_all};
+pub use prepare::{LeftOut, Outcome, Prepared, prepare};

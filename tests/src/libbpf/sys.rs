@@ -1,0 +1,233 @@
+//! libbpf as far as tests need it: open an object, choose what to load, prepare, read the result.
+//!
+//! Nothing is loaded or attached: [`Object::prepare`] relocates programs and makes maps, and maps are
+//! never pinned. What libbpf would print is kept as text instead, so libbpf is used by one thread at a
+//! time: every [`Object`] holds a lock.
+#![expect(unsafe_code, reason = "libbpf is a C library")]
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::os::fd::RawFd;
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use brolga_compiler::isa::{Endianness, RawInsn};
+
+/// Held by whoever uses libbpf.
+static IN_USE: Mutex<()> = Mutex::new(());
+
+/// What libbpf printed since it was last taken.
+static PRINTED: Mutex<String> = Mutex::new(String::new());
+
+unsafe extern "C" {
+    fn vsnprintf(
+        buffer: *mut c_char,
+        size: usize,
+        format: *const c_char,
+        args: *mut libbpf_sys::__va_list_tag,
+    ) -> c_int;
+}
+
+/// Keeps warnings.
+unsafe extern "C" fn keep(
+    level: libbpf_sys::libbpf_print_level,
+    format: *const c_char,
+    args: *mut libbpf_sys::__va_list_tag,
+) -> c_int {
+    if level > libbpf_sys::LIBBPF_WARN {
+        return 0;
+    }
+    let mut line = [0u8; 1024];
+    // SAFETY: the buffer has the size given with it; format and arguments come from libbpf, which
+    // wrote them for this family of functions.
+    let written = unsafe { vsnprintf(line.as_mut_ptr().cast(), line.len(), format, args) };
+    if let Ok(text) = CStr::from_bytes_until_nul(&line) {
+        lock(&PRINTED).push_str(&text.to_string_lossy());
+    }
+    written
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What libbpf printed since the last time; at least says the error's number.
+fn printed(errno: i32) -> String {
+    let text = std::mem::take(&mut *lock(&PRINTED));
+    if text.is_empty() { format!("error {errno}, and nothing printed") } else { text }
+}
+
+/// An opened object.
+#[derive(Debug)]
+pub struct Object {
+    raw: NonNull<libbpf_sys::bpf_object>,
+    _in_use: MutexGuard<'static, ()>,
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        // SAFETY: `raw` was opened and is closed only here.
+        unsafe { libbpf_sys::bpf_object__close(self.raw.as_ptr()) };
+    }
+}
+
+impl Object {
+    /// Opens an object of this byte text. No map of it will be pinned.
+    ///
+    /// # Errors
+    ///
+    /// What libbpf printed.
+    pub fn open(bytes: &[u8]) -> Result<Self, String> {
+        static SET_PRINT: Once = Once::new();
+        // SAFETY: `keep` has the type asked for and lives as long as the process.
+        SET_PRINT.call_once(|| unsafe {
+            libbpf_sys::libbpf_set_print(Some(keep));
+        });
+        let in_use = lock(&IN_USE);
+        lock(&PRINTED).clear();
+        let size = bytes.len().try_into().expect("a size");
+        // SAFETY: pointer and size are of one slice, which libbpf reads during this call only; null
+        // options are the default ones.
+        let raw = unsafe { libbpf_sys::bpf_object__open_mem(bytes.as_ptr().cast(), size, ptr::null()) };
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or_default();
+        let object = Self { raw: NonNull::new(raw).ok_or_else(|| printed(errno))?, _in_use: in_use };
+        for map in object.maps() {
+            // SAFETY: the map is of an open object; a null path means that it is not pinned.
+            unsafe { libbpf_sys::bpf_map__set_pin_path(map.as_ptr(), ptr::null()) };
+        }
+        Ok(object)
+    }
+
+    fn programs(&self) -> impl Iterator<Item = NonNull<libbpf_sys::bpf_program>> {
+        let next = |before: *mut libbpf_sys::bpf_program| {
+            // SAFETY: the object is open, and `before` is null or one of its programs.
+            NonNull::new(unsafe { libbpf_sys::bpf_object__next_program(self.raw.as_ptr(), before) })
+        };
+        std::iter::successors(next(ptr::null_mut()), move |before| next(before.as_ptr()))
+    }
+
+    fn maps(&self) -> impl Iterator<Item = NonNull<libbpf_sys::bpf_map>> {
+        let next = |before: *const libbpf_sys::bpf_map| {
+            // SAFETY: the object is open, and `before` is null or one of its maps.
+            NonNull::new(unsafe { libbpf_sys::bpf_object__next_map(self.raw.as_ptr(), before) })
+        };
+        std::iter::successors(next(ptr::null()), move |before| next(before.as_ptr()))
+    }
+
+    /// Names of the programs, in libbpf's order.
+    #[must_use]
+    pub fn program_names(&self) -> Vec<String> {
+        // SAFETY: the program is of an open object; the name lives as long.
+        self.programs().map(|p| unsafe { text(libbpf_sys::bpf_program__name(p.as_ptr())) }).collect()
+    }
+
+    /// Name and file descriptor of each map, in libbpf's order. The name is libbpf's: that of global
+    /// data begins with the object's.
+    #[must_use]
+    pub fn map_names(&self) -> Vec<(String, RawFd)> {
+        self.maps()
+            .map(|map| {
+                // SAFETY: the map is of an open object; the name lives as long and is copied.
+                unsafe {
+                    (text(libbpf_sys::bpf_map__name(map.as_ptr())), libbpf_sys::bpf_map__fd(map.as_ptr()))
+                }
+            })
+            .collect()
+    }
+
+    /// Indices of maps that hold kernel structures of functions.
+    #[must_use]
+    pub fn struct_ops_maps(&self) -> Vec<usize> {
+        // SAFETY: the map is of an open object.
+        let is = |map: NonNull<_>| unsafe {
+            libbpf_sys::bpf_map__type(map.as_ptr()) == libbpf_sys::BPF_MAP_TYPE_STRUCT_OPS
+        };
+        self.maps().enumerate().filter(|(_, map)| is(*map)).map(|(at, _)| at).collect()
+    }
+
+    /// Says whether a program is to be loaded.
+    pub fn set_autoload(&self, program: usize, load: bool) {
+        let program = self.programs().nth(program).expect("a program of this object");
+        // SAFETY: the program is of an open object.
+        unsafe { libbpf_sys::bpf_program__set_autoload(program.as_ptr(), load) };
+    }
+
+    /// Keeps a map from being made.
+    pub fn leave_out_map(&self, map: usize) {
+        let map = self.maps().nth(map).expect("a map of this object");
+        // SAFETY: the map is of an open object.
+        unsafe { libbpf_sys::bpf_map__set_autocreate(map.as_ptr(), false) };
+    }
+
+    /// Has a map stand for one that cannot be made. Its name and sizes are lost.
+    ///
+    /// # Errors
+    ///
+    /// What libbpf printed.
+    pub fn reuse_map(&self, map: usize, fd: RawFd) -> Result<(), String> {
+        let map = self.maps().nth(map).expect("a map of this object");
+        // SAFETY: the map is of an open object; libbpf duplicates the descriptor.
+        match unsafe { libbpf_sys::bpf_map__reuse_fd(map.as_ptr(), fd) } {
+            0 => Ok(()),
+            error => Err(printed(error)),
+        }
+    }
+
+    /// Resolves externs and relocations and makes maps.
+    ///
+    /// # Errors
+    ///
+    /// What libbpf printed.
+    pub fn prepare(&self) -> Result<(), String> {
+        lock(&PRINTED).clear();
+        // SAFETY: the object is open.
+        match unsafe { libbpf_sys::bpf_object__prepare(self.raw.as_ptr()) } {
+            0 => Ok(()),
+            error => Err(printed(error)),
+        }
+    }
+
+    /// Instructions of a program as they stand now; `None` where it is not to be loaded.
+    #[must_use]
+    pub fn insns(&self, program: usize) -> Option<Vec<RawInsn>> {
+        let program = self.programs().nth(program).expect("a program of this object");
+        // SAFETY: the program is of an open object. The instructions stay until it is prepared or
+        // closed, both of which need `self`; they are copied as bytes, and each has eight.
+        let bytes = unsafe {
+            if !libbpf_sys::bpf_program__autoload(program.as_ptr()) {
+                return None;
+            }
+            let first = libbpf_sys::bpf_program__insns(program.as_ptr());
+            let count = usize::try_from(libbpf_sys::bpf_program__insn_cnt(program.as_ptr()));
+            std::slice::from_raw_parts(first.cast::<[u8; 8]>(), count.expect("a count"))
+        };
+        Some(bytes.iter().map(|slot| RawInsn::from_bytes(*slot, Endianness::NATIVE)).collect())
+    }
+}
+
+/// A small map that may stand for any.
+///
+/// # Errors
+///
+/// Where bpf(2) is not allowed.
+pub fn any_map() -> std::io::Result<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd;
+    let name = CString::new("any").expect("no zero in it");
+    let kind = libbpf_sys::BPF_MAP_TYPE_ARRAY;
+    // SAFETY: the name is a C string, and null options are the default ones.
+    let fd = unsafe { libbpf_sys::bpf_map_create(kind, name.as_ptr(), 4, 4, 1, ptr::null()) };
+    if fd < 0 {
+        return Err(std::io::Error::from_raw_os_error(-fd));
+    }
+    // SAFETY: the descriptor was made above and is owned by nothing else.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) })
+}
+
+/// Copies a C string.
+///
+/// # Safety
+///
+/// `text` is a C string.
+unsafe fn text(text: *const c_char) -> String {
+    // SAFETY: as the caller promises.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
