@@ -7,7 +7,7 @@ pub mod differential;
 pub mod edges;
 pub mod engines;
 pub mod generate;
-#[cfg(all(feature = "libbpf", target_os = "linux", target_arch = "x86_64"))]
+#[cfg(feature = "libbpf")]
 pub mod libbpf;
 pub mod minimise;
 pub mod mutate;
@@ -15,5 +15,6 @@ pub mod objects;
 pub mod oracle;
 pub mod repo;
 pub mod runner;
+pub mod running;
 pub mod sections;
 pub mod selftests;

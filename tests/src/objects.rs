@@ -47,7 +47,8 @@ pub fn libbpf_tools() -> Result<Vec<ObjectFile>, String> {
         if path.parent().is_some_and(|p| p.ends_with("sbin") || p.ends_with("bin")) && !path.is_symlink() {
             let bytes = read(&path)?;
             let name = name("libbpf-tools", &path);
-            found.extend(embedded(&bytes).map(|bytes| ObjectFile { name: name.clone(), bytes: bytes.into() }));
+            found
+                .extend(embedded(&bytes).map(|bytes| ObjectFile { name: name.clone(), bytes: bytes.into() }));
         }
     }
     Ok(found)

@@ -22,7 +22,8 @@ const TARBALL: &str = "/usr/src/linux-source-6.12.tar.xz";
 const TREE: &str = "linux-source-6.12";
 
 /// What is unpacked.
-const PARTS: &[&str] = &["scripts/bpf_doc.py", "tools/lib/bpf", "tools/include", "tools/testing/selftests/bpf"];
+const PARTS: &[&str] =
+    &["scripts/bpf_doc.py", "tools/lib/bpf", "tools/include", "tools/testing/selftests/bpf"];
 
 /// Where the running kernel has its types.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -123,7 +124,8 @@ impl Cache {
         run(Command::new("bpftool").arg("version"))?;
         let mut hasher = DefaultHasher::new();
         (tarball.len(), vmlinux, version, FLAGS, NO_INLINE, PARTS).hash(&mut hasher);
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repo::root().join("target"), PathBuf::from);
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repo::root().join("target"), PathBuf::from);
         let root = target.join("selftests").join(format!("{:016x}", hasher.finish()));
         fs::create_dir_all(root.join(cpu.name())).map_err(at(&root))?;
         let lock = File::create(root.join("lock")).map_err(at(&root))?;

@@ -6,8 +6,9 @@
 
 use std::process::ExitCode;
 
-use brolga_tests::libbpf::{Target, compare_all};
+use brolga_tests::libbpf::compare_all;
 use brolga_tests::objects::{self, ObjectFile, or_skip};
+use brolga_tests::running;
 use brolga_tests::selftests::Cpu;
 
 fn main() -> ExitCode {
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
             files.extend(or_skip("the selftests", objects::selftests(cpu)).into_iter().flatten());
         }
     }
-    let target = match Target::running() {
+    let target = match running::target() {
         Ok(target) => target,
         Err(why) => {
             eprintln!("loadcheck: {why}");

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use brolga_compiler::isa::{Endianness, NoNames, RawInsn, decode_slot, disasm, encode_all};
-use brolga_compiler::program::{LoadOptions, MapDef, Object, Program, load};
+use brolga_compiler::program::{LoadOptions, MapDef, Object, Program, Target, load};
 
 use super::prepare::{LeftOut, Outcome, Prepared, prepare};
 use crate::objects::ObjectFile;
@@ -20,32 +20,6 @@ const CALL: u8 = 0x85;
 const MISSING_MAP: i32 = 2_001_000_000;
 const MISSING_KFUNC: i32 = 2_002_000_000;
 const MISSING_END: i32 = 2_003_000_000;
-
-/// The kernel for which Brolga resolves: the running one, as for libbpf.
-#[derive(Debug, Default)]
-pub struct Target {
-    options: LoadOptions,
-}
-
-impl Target {
-    /// The running kernel.
-    ///
-    /// # Errors
-    ///
-    /// Where its types or configuration cannot be read.
-    pub fn running() -> Result<Self, String> {
-        Ok(Self::default())
-    }
-
-    /// Loads an object for it.
-    ///
-    /// # Errors
-    ///
-    /// As the loader says.
-    pub fn load(&self, bytes: &[u8]) -> Result<Object, String> {
-        load(bytes, &self.options).map_err(|error| error.to_string())
-    }
-}
 
 /// A program that is not the same on both sides.
 #[derive(Clone, Debug)]
@@ -91,12 +65,14 @@ pub struct Report {
 /// Compares each object.
 #[must_use]
 pub fn compare_all(files: &[ObjectFile], target: &Target) -> Report {
-    let objects = files.iter().map(|file| (file.name.clone(), compare(file, target)));
+    let options = LoadOptions { target: target.clone(), ..LoadOptions::default() };
+    let objects = files.iter().map(|file| (file.name.clone(), compare(file, &options)));
     Report { objects: objects.collect() }
 }
 
-fn compare(file: &ObjectFile, target: &Target) -> Comparison {
-    let ours = target.load(&file.bytes);
+fn compare(file: &ObjectFile, options: &LoadOptions) -> Comparison {
+    let load = |bytes: &[u8]| load(bytes, options).map_err(|error| error.to_string());
+    let ours = load(&file.bytes);
     let prepared = match prepare(&file.bytes) {
         Outcome::Refused(reason) => return Comparison::Refused { reason, loaded: ours.is_ok() },
         Outcome::Unprepared(reason) => {
@@ -105,20 +81,25 @@ fn compare(file: &ObjectFile, target: &Target) -> Comparison {
         Outcome::Prepared(prepared) => prepared,
     };
     // What libbpf was given may have been changed; see `prepare`.
-    let object = match ours.and_then(|_| target.load(&prepared.bytes)) {
-        Ok(object) => object,
-        Err(error) => return Comparison::Failed(error),
-    };
+    match ours.and_then(|_| load(&prepared.bytes)) {
+        Ok(object) => compare_programs(&file.name, &object, &prepared),
+        Err(error) => Comparison::Failed(error),
+    }
+}
+
+/// Compares the programs of an object that both sides loaded.
+#[must_use]
+pub fn compare_programs(object_name: &str, object: &Object, prepared: &Prepared) -> Comparison {
     let mut ours: BTreeMap<&str, &Program> = object.programs.iter().map(|p| (p.name.as_str(), p)).collect();
     let mut different = Vec::new();
     let mut equal = 0;
     let mut differs = |program: &str, what: String| {
-        different.push(Difference { program: format!("{}: {program}", file.name), what });
+        different.push(Difference { program: format!("{object_name}: {program}"), what });
     };
     for (name, theirs) in &prepared.programs {
         let what = match ours.remove(name.as_str()) {
             None => Some("not a program here".to_owned()),
-            Some(program) => difference(program, theirs, &prepared),
+            Some(program) => difference(program, theirs, prepared),
         };
         match what {
             None => equal += 1,
@@ -131,7 +112,7 @@ fn compare(file: &ObjectFile, target: &Target) -> Comparison {
     for name in ours.keys() {
         differs(name, "not a program for libbpf".to_owned());
     }
-    Comparison::Compared { equal, different, left_out: prepared.left_out }
+    Comparison::Compared { equal, different, left_out: prepared.left_out.clone() }
 }
 
 /// The first difference between a program and libbpf's instructions of it.
@@ -150,8 +131,7 @@ fn difference(program: &Program, theirs: &[RawInsn], prepared: &Prepared) -> Opt
         at += slots;
     }
     let finding = program.findings.first().map_or(String::new(), |f| format!(" [{}]", f.message));
-    (ours.len() != theirs.len())
-        .then(|| format!("{} slots, libbpf: {}{finding}", ours.len(), theirs.len()))
+    (ours.len() != theirs.len()).then(|| format!("{} slots, libbpf: {}{finding}", ours.len(), theirs.len()))
 }
 
 /// A slot and the one after it.

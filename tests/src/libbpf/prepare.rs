@@ -120,7 +120,8 @@ impl Changes {
             {
                 return Refusal::Changed;
             }
-            if line.contains("struct_ops init_kern") && !std::mem::replace(&mut self.without_struct_ops, true) {
+            if line.contains("struct_ops init_kern") && !std::mem::replace(&mut self.without_struct_ops, true)
+            {
                 return Refusal::Changed;
             }
             if line.contains("map '")
@@ -175,7 +176,9 @@ fn undefined(bytes: &[u8], name: &str) -> Option<Vec<usize>> {
     let (first, length) = (size(table + 24)?, size(table + 32)?);
     let is_named = |symbol: &usize| {
         let at = strings + u32_at(bytes, *symbol).unwrap_or_default() as usize;
-        bytes.get(at..).is_some_and(|rest| rest.strip_prefix(name.as_bytes()).is_some_and(|r| r.first() == Some(&0)))
+        bytes
+            .get(at..)
+            .is_some_and(|rest| rest.strip_prefix(name.as_bytes()).is_some_and(|r| r.first() == Some(&0)))
             && u16_at(bytes, symbol + 6) == Some(0)
     };
     let symbols = (first..first + length).step_by(SYMBOL);
