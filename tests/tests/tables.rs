@@ -21,6 +21,8 @@ use brolga_tests::runner::{case_files, read_case};
 const NO_CASE: &[(&str, &str)] = &[
     ("invalid-instruction", "cases are assembled, so their instructions exist"),
     ("reserved-form", "cases are assembled, so their instructions exist"),
+    ("core-missing", "needs an object: its BTF"),
+    ("core-relocation", "needs an object: its BTF"),
     ("unresolved-call", "needs an object: its symbols"),
     ("global-function", "needs an object: its BTF"),
     ("gpl-only-helper", "needs an object: its licence"),

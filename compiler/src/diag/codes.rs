@@ -16,6 +16,8 @@ pub enum Code {
     UnsupportedRelocation,
     InvalidInstruction,
     UnresolvedCall,
+    CoreMissing,
+    CoreRelocation,
     EmptyProgram,
     ProgramTooLarge,
     UnreachableInsn,
@@ -120,7 +122,7 @@ pub const CODES: &[CodeInfo] = &[
         code: Code::UnsupportedRelocation,
         name: "unsupported-relocation",
         severity: Severity::Unsupported,
-        explain: "The program needs a value that Brolga cannot fill in yet: a CO-RE relocation, an external kernel \
+        explain: "The program needs a value that Brolga cannot fill in yet: an external kernel \
                   symbol or function, a configuration value, or an address inside global data.",
         example: "",
     },
@@ -140,6 +142,27 @@ pub const CODES: &[CodeInfo] = &[
                   may be called: subprograms are in `.text` or in the program's own section.",
         example: "int other(void);                 // declared, defined nowhere\n\
                   SEC(\"xdp\") int prog(struct xdp_md *ctx) { return other(); }",
+    },
+    CodeInfo {
+        code: Code::CoreMissing,
+        name: "core-missing",
+        severity: Severity::Reject,
+        explain: "The program uses a field, type or enumerator that the kernel's BTF does not have, or has with a type \
+                  that does not fit, and a path leads there. Where kernels differ, ask first with \
+                  bpf_core_field_exists() or its siblings: then the use is dead code where the answer is no. \
+                  The kernel's types come from `--btf`; without one, the object's own stand for them.",
+        example: "struct task_struct___old { long state; } __attribute__((preserve_access_index));\n\
+                  struct task_struct___old *old = (void *)task;\n\
+                  if (bpf_core_field_exists(old->state))   // without this: refused on kernels that lack it\n\
+                  \tstate = BPF_CORE_READ(old, state);",
+    },
+    CodeInfo {
+        code: Code::CoreRelocation,
+        name: "core-relocation",
+        severity: Severity::Reject,
+        explain: "A CO-RE relocation cannot be applied: several types of the kernel match and disagree, a bit field \
+                  does not fit a load, or the record contradicts the instruction. libbpf refuses such an object.",
+        example: "bpf_core_type_size(struct foo)   // refused where the kernel has two `struct foo` of two sizes",
     },
     CodeInfo {
         code: Code::EmptyProgram,

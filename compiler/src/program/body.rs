@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::core::{Core, CoreRelocation};
 use super::link::{Func, FuncIdx, Funcs};
 use super::maps::Maps;
 use super::signature::Signature;
 use super::source::{Source, btf_error, data};
 use super::{LoadError, MapDef, Problem, SourceLine, relocs};
-use crate::btf::{CoreRelo, LineInfo, StrOff};
+use crate::btf::{LineInfo, StrOff};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{DecodeError, Insn, InsnIdx, decode};
 
@@ -26,6 +27,8 @@ pub(super) struct Body {
     pub(super) calls: Vec<(u32, FuncIdx)>,
     /// What BTF says of it.
     pub(super) signature: Option<Signature>,
+    /// Its CO-RE relocations.
+    pub(super) core: Arc<[CoreRelocation]>,
     /// Source lines.
     pub(super) lines: Vec<SourceLine>,
     /// What keeps programs that reach it from running.
@@ -39,6 +42,7 @@ impl Body {
         defs: &[MapDef],
         funcs: &Funcs<'_>,
         func: &Func<'_>,
+        core: &Core<'_>,
         texts: &mut Texts<'_>,
     ) -> Result<Self, LoadError> {
         let section =
@@ -50,6 +54,7 @@ impl Body {
             insns: Vec::new(),
             calls: Vec::new(),
             signature: None,
+            core: Arc::new([]),
             lines: Vec::new(),
             findings: Vec::new(),
         };
@@ -72,11 +77,12 @@ impl Body {
             let signature = Signature::read(source, info.ty);
             body.signature = Some(signature.map_err(|e| btf_error(&e, ".BTF.ext").of(func.name))?);
         }
-        let relos = source.core_relos.get(section.name).map_or(&[][..], Vec::as_slice);
-        for relo in within(relos, func, |relo| relo.insn_off).iter().take(MAX_FINDINGS) {
-            let finding = core_relo(source, func, relo)?;
-            body.findings.push(finding);
-        }
+        let Self { insns, findings, .. } = &mut body;
+        body.core = core.apply(section.name, (func.start, func.end), insns, |finding| {
+            if findings.len() < MAX_FINDINGS {
+                findings.push(finding);
+            }
+        });
         let lines = source.lines.get(section.name).map_or(&[][..], Vec::as_slice);
         body.lines = texts.lines(func, within(lines, func, |line| line.insn_off))?;
         Ok(body)
@@ -93,22 +99,6 @@ fn within<'t, T>(table: &'t [T], func: &Func<'_>, offset: impl Fn(&T) -> u32) ->
 /// The slot of an offset in a function's section.
 fn slot(func: &Func<'_>, offset: u64) -> u32 {
     u32::try_from(offset.saturating_sub(func.start) / 8).expect("offsets lie within a decoded function")
-}
-
-/// A CO-RE relocation, as a finding.
-fn core_relo(source: &Source<'_>, func: &Func<'_>, relo: &CoreRelo) -> Result<Diagnostic, LoadError> {
-    let error = |e| btf_error(&e, ".BTF.ext");
-    let Some(btf) = source.btf.as_deref() else {
-        return Err(Problem::Missing { what: "BTF of CO-RE relocations" }.in_section(".BTF.ext"));
-    };
-    let access = btf.str(relo.access).map_err(error)?;
-    let ty = btf.get(relo.ty).and_then(|ty| ty.name()).map_err(error)?;
-    let message = format!("CO-RE relocation of kind {} on `{access}` of type `{ty}`", relo.kind);
-    let at = InsnIdx(slot(func, relo.insn_off.into()));
-    Ok(Diagnostic::at(Code::UnsupportedRelocation, at, message).help(
-        "with vmlinux.h, `#define BPF_NO_PRESERVE_ACCESS_INDEX` before including it, or include <linux/bpf.h> in its \
-         place",
-    ))
 }
 
 /// File names and lines of text, each held once.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::body::Body;
+use super::core::{Core, CoreRelocations};
 use super::maps::Maps;
 use super::source::Source;
 use super::{LoadError, LoadOptions, MapDef, Problem, Program, SourceLine, Subprog};
@@ -107,6 +108,13 @@ impl<'a> Funcs<'a> {
         let at = self.list.partition_point(|f| (f.section, f.start) < (section, start));
         self.list.get(at).filter(|f| (f.section, f.start) == (section, start)).map(|_| FuncIdx(at))
     }
+
+    /// Whether a function has the instruction at an offset.
+    pub(super) fn holding(&self, section: SectionIdx, offset: u64) -> bool {
+        let after = self.list.partition_point(|f| (f.section, f.start) <= (section, offset));
+        let before = after.checked_sub(1).and_then(|at| self.list.get(at));
+        before.is_some_and(|f| f.section == section && offset < f.end)
+    }
 }
 
 /// Links the programs of an object.
@@ -120,8 +128,9 @@ pub(super) fn link(
     let funcs = Funcs::read(source)?;
     let mut bodies = Vec::with_capacity(funcs.list.len());
     let mut texts = super::body::Texts::new(source);
+    let core = Core::resolve(source, &funcs, &options.target.types)?;
     for func in &funcs.list {
-        bodies.push(Body::read(source, maps, defs, &funcs, func, &mut texts)?);
+        bodies.push(Body::read(source, maps, defs, &funcs, func, &core, &mut texts)?);
     }
     let mut linker = Linker { funcs: &funcs, bodies: &bodies, bases: vec![None; bodies.len()], linked: 0 };
     let only = funcs.list.len() == 1;
@@ -207,6 +216,7 @@ impl Linker<'_, '_> {
         let order = self.reach(main)?;
         let mut insns = Vec::with_capacity(order.iter().map(|f| self.bodies[f.0].insns.len()).sum());
         let mut subprogs = Vec::with_capacity(order.len());
+        let mut core = CoreRelocations::default();
         let mut lines: Vec<SourceLine> = Vec::new();
         let mut findings: Vec<Diagnostic> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -218,6 +228,7 @@ impl Linker<'_, '_> {
                 signature.describe(func.hidden, kind, &mut subprog);
             }
             subprogs.push(subprog);
+            core.push(InsnIdx(base), &body.core);
             insns.extend_from_slice(&body.insns);
             for &(slot, target) in &body.calls {
                 let at = base + slot;
@@ -246,6 +257,7 @@ impl Linker<'_, '_> {
         program.name = self.funcs.list[main.0].name.to_owned();
         program.insns = insns;
         program.subprogs = subprogs;
+        program.core = core;
         program.lines = lines;
         program.findings = findings;
         program.kind = kind;

@@ -9,6 +9,7 @@
 //! program may carry findings of its own ([`Program::findings`]), which the verifier reports.
 
 mod body;
+mod core;
 mod error;
 mod globals;
 mod link;
@@ -29,6 +30,7 @@ use crate::btf::{Btf, TypeId};
 use crate::diag::Diagnostic;
 use crate::isa::{Endianness, Insn, InsnIdx};
 
+pub use core::{CoreRelocation, CoreRelocations, POISON};
 pub use error::{Fault, LoadError, Place, Problem};
 pub use load::{LoadOptions, load};
 pub use tail_calls::{MixedKinds, prog_array_owner};
@@ -264,6 +266,8 @@ pub struct Program {
     pub subprogs: Vec<Subprog>,
     /// The object's maps.
     pub maps: Arc<[MapDef]>,
+    /// CO-RE relocations and what they resolved to.
+    pub core: CoreRelocations,
     /// Source lines, sorted by instruction; may be empty.
     pub lines: Vec<SourceLine>,
     /// Whether the object's licence is GPL-compatible.
@@ -327,6 +331,7 @@ impl Program {
             insns,
             subprogs,
             maps,
+            core: CoreRelocations::default(),
             lines: Vec::new(),
             gpl_compatible: true,
             raw_memory_len: 0,

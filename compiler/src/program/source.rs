@@ -28,8 +28,8 @@ pub(super) struct Source<'a> {
     pub(super) funcs: BTreeMap<String, Vec<FuncInfo>>,
     /// Source lines by section name, sorted by offset.
     pub(super) lines: BTreeMap<String, Vec<LineInfo>>,
-    /// CO-RE relocations by section name, sorted by offset.
-    pub(super) core_relos: BTreeMap<String, Vec<CoreRelo>>,
+    /// CO-RE relocations in the order of the file.
+    pub(super) core_relos: Vec<SectionRecords<CoreRelo>>,
 }
 
 impl<'a> Source<'a> {
@@ -70,7 +70,7 @@ impl<'a> Source<'a> {
             tags: btf.as_ref().map_or(Ok(BTreeMap::new()), tags)?,
             funcs: by_section(btf.as_ref(), ext.funcs, |f| f.insn_off)?,
             lines: by_section(btf.as_ref(), ext.lines, |l| l.insn_off)?,
-            core_relos: by_section(btf.as_ref(), ext.core_relos, |r| r.insn_off)?,
+            core_relos: ext.core_relos,
             btf: btf.map(Arc::new),
             elf,
             text,

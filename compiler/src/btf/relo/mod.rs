@@ -34,6 +34,9 @@ pub use spec::Spec;
 /// looked at. Real objects take some thousands.
 pub const MAX_STEPS: u32 = 1 << 20;
 
+/// What each different record costs, for what is kept of it.
+const STEPS_OF_RECORD: usize = 8;
+
 /// Most elements of an access string: libbpf's `BPF_CORE_SPEC_MAX_LEN`.
 pub const MAX_ACCESS: usize = 64;
 
@@ -170,6 +173,9 @@ pub struct Resolution {
     pub target: Option<TargetSpec>,
 }
 
+/// A resolved relocation, shared by equal records.
+pub type Resolved = Result<Arc<Resolution>, Arc<CoreError>>;
+
 /// The value that a relocation resolves to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -234,7 +240,7 @@ pub struct Relocator<'a> {
     /// The kernel, then its modules; the object itself where its own types are the target.
     sides: Vec<Side<'a>>,
     candidates: HashMap<TypeId, Vec<Candidate>>,
-    resolved: HashMap<(TypeId, StrOff, u32), Result<Arc<Resolution>, CoreError>>,
+    resolved: HashMap<(TypeId, StrOff, u32), Resolved>,
     composites: Composites<'a>,
     enumerators: Enumerators<'a>,
     budget: Budget,
@@ -292,18 +298,18 @@ impl<'a> Relocator<'a> {
     ///
     /// Where the record is malformed, candidates disagree, or a limit is reached; libbpf refuses such
     /// objects.
-    pub fn resolve(&mut self, relo: &CoreRelo) -> Result<Arc<Resolution>, CoreError> {
+    pub fn resolve(&mut self, relo: &CoreRelo) -> Resolved {
         let key = (relo.ty, relo.access, relo.kind);
         if let Some(known) = self.resolved.get(&key) {
             return known.clone();
         }
-        let resolution = self.resolve_first(relo).map(Arc::new);
+        let resolution = self.resolve_first(relo).map(Arc::new).map_err(Arc::new);
         self.resolved.insert(key, resolution.clone());
         resolution
     }
 
     fn resolve_first(&mut self, relo: &CoreRelo) -> Result<Resolution, CoreError> {
-        self.budget.spend(1)?;
+        self.budget.spend(STEPS_OF_RECORD)?;
         let kind = CoreKind::from_number(relo.kind).ok_or(CoreError::UnknownKind { found: relo.kind })?;
         let root = self.local.btf.get(relo.ty)?;
         let local = LocalSpec::parse(self.local, kind, root, self.local.btf.str(relo.access)?)?;

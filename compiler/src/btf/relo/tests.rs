@@ -103,7 +103,12 @@ struct Case {
     target: Builder,
 }
 
-type Resolved = Result<Arc<Resolution>, CoreError>;
+type Outcomes = Result<Arc<Resolution>, CoreError>;
+
+/// The error itself.
+fn unshared(resolved: Resolved) -> Outcomes {
+    resolved.map_err(Arc::unwrap_or_clone)
+}
 
 impl Case {
     fn new() -> Self {
@@ -114,15 +119,15 @@ impl Case {
         CoreRelo { insn_off: 0, ty: TypeId(ty), access: StrOff(self.local.str(access)), kind: kind as u32 }
     }
 
-    fn resolve(&mut self, ty: u32, access: &str, kind: CoreKind) -> Resolved {
+    fn resolve(&mut self, ty: u32, access: &str, kind: CoreKind) -> Outcomes {
         let relo = self.relo(ty, access, kind);
         let (local, target) = (self.local.build(), self.target.build());
-        Relocator::new(&local, Targets::Kernel { vmlinux: &target, modules: &[] }).resolve(&relo)
+        unshared(Relocator::new(&local, Targets::Kernel { vmlinux: &target, modules: &[] }).resolve(&relo))
     }
 
-    fn own(&mut self, ty: u32, access: &str, kind: CoreKind) -> Resolved {
+    fn own(&mut self, ty: u32, access: &str, kind: CoreKind) -> Outcomes {
         let relo = self.relo(ty, access, kind);
-        Relocator::new(&self.local.build(), Targets::Own).resolve(&relo)
+        unshared(Relocator::new(&self.local.build(), Targets::Own).resolve(&relo))
     }
 
     /// The value, `None` where it is missing.
@@ -188,7 +193,7 @@ fn what_the_kernel_lacks_is_zero_or_missing() {
     case.target.structure("task", 8, &[("pid", t_ptr, 0)]);
     case.target.enumeration("color", false, &[("RED", 4)]);
 
-    let missing = |resolved: Resolved| resolved.expect("resolves").outcome;
+    let missing = |resolved: Outcomes| resolved.expect("resolves").outcome;
     use CoreKind::*;
     for kind in [FieldByteOffset, FieldByteSize, FieldSigned, FieldLshiftU64, FieldRshiftU64] {
         assert_eq!(missing(case.resolve(root, "0:1", kind)), Outcome::Missing(Missing::Part), "{kind:?}");
@@ -511,6 +516,6 @@ fn records_that_mean_nothing_are_refused() {
     let mut relo = case.relo(root, "0", CoreKind::TypeSize);
     relo.kind = 13;
     let local = case.local.build();
-    let refused = Relocator::new(&local, Targets::Own).resolve(&relo);
+    let refused = unshared(Relocator::new(&local, Targets::Own).resolve(&relo));
     assert_eq!(refused, Err(CoreError::UnknownKind { found: 13 }));
 }

@@ -32,6 +32,9 @@ impl Explorer<'_> {
     /// `call` of a helper.
     pub(super) fn helper(&mut self, number: u32) -> Check<Next> {
         let Some(id) = HelperId::from_number(number) else {
+            if let Some(poisoned) = self.program.poisoned(self.at) {
+                return Err(Box::new(poisoned));
+            }
             if number == 0 || number > LAST_HELPER {
                 return Err(self.refuse(Code::UnknownHelper, format!("invalid func unknown#{number}")));
             }
