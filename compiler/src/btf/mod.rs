@@ -8,6 +8,7 @@
 //! references to other types and to names are checked where they are followed, and a chain of
 //! references is followed [`MAX_DEPTH`] steps at most, so that a cycle ends in an error.
 
+pub mod dump;
 mod error;
 mod ext;
 mod index;
@@ -168,6 +169,11 @@ impl Btf {
     #[must_use]
     pub fn strings_len(&self) -> usize {
         self.strings().len()
+    }
+
+    /// Bytes of types and strings, with those of the base.
+    fn len_with_base(&self) -> usize {
+        self.types.len() + self.strings.len() + self.base.as_ref().map_or(0, |base| base.len_with_base())
     }
 
     /// The types with a name, in the order of their ids: first of the base, then of this part.

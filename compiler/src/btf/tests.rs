@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 
 /// A section of the given records and strings.
-fn section(types: &[u32], strings: &[u8], endianness: Endianness) -> Vec<u8> {
+pub(super) fn section(types: &[u32], strings: &[u8], endianness: Endianness) -> Vec<u8> {
     let word = |value: u32| match endianness {
         Endianness::Little => value.to_le_bytes(),
         Endianness::Big => value.to_be_bytes(),
@@ -24,7 +24,7 @@ fn section(types: &[u32], strings: &[u8], endianness: Endianness) -> Vec<u8> {
     out
 }
 
-const fn info(kind: Kind, flag: bool, vlen: u32) -> u32 {
+pub(super) const fn info(kind: Kind, flag: bool, vlen: u32) -> u32 {
     (flag as u32) << 31 | (kind as u32) << 24 | vlen
 }
 
