@@ -226,19 +226,31 @@ pub struct CompileArgs {
     pub name: Option<String>,
 }
 
+/// How types are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TypesAs {
+    /// One a line
+    List,
+    /// As a C header, with the layout that the BTF says
+    C,
+}
+
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
-    /// The object (`-` reads standard input)
-    #[arg(value_name = "OBJ")]
+    /// The object, or raw BTF such as /sys/kernel/btf/vmlinux (`-` reads standard input)
+    #[arg(value_name = "FILE")]
     pub object: PathBuf,
 
     #[command(flatten)]
     pub selection: Selection,
 
-    /// Print the object's BTF types, too
-    #[arg(long)]
-    pub types: bool,
+    /// Print the BTF types, too; as C they are all that is printed
+    #[arg(
+        long, value_enum, value_name = "AS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "list"
+    )]
+    pub types: Option<TypesAs>,
 
     /// How the object is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -31,6 +31,27 @@ fn inspect_lists_what_an_object_holds() {
 }
 
 #[test]
+fn inspect_prints_types_as_c() {
+    let run = brolga(&["inspect", "examples/protocols.bpf.o", "--types=c"]);
+    let text = run.exits(0);
+    assert!(text.starts_with("#ifndef __VMLINUX_H__\n"), "{text}");
+    assert!(text.contains("struct xdp_md {\n\t__u32 data;\n"), "{text}");
+    assert!(text.contains("\ntypedef unsigned int __u32;\n"), "{text}");
+
+    // Raw BTF is known by how it begins; this one has one integer.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("types.btf");
+    let words: [u32; 10] = [0x0001_eb9f, 24, 0, 16, 16, 5, 1, 0x0100_0000, 4, 0x0100_0020];
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).chain(*b"\0int\0").collect();
+    std::fs::write(&path, bytes).unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(brolga(&["inspect", path]).exits(0), "  [1] int int 4 bytes\n");
+    brolga(&["inspect", path, "--types=c"]).exits(0);
+    brolga(&["inspect", path, "--types=c", "--format", "json"]).fails("C is text, not JSON");
+    brolga(&["inspect", "examples/capture.pcap", "--types=c"]).fails("not a 64-bit ELF file");
+}
+
+#[test]
 fn disasm_prints_instructions_with_their_lines() {
     let run = brolga(&["disasm", "examples/firewall.bpf.o"]);
     let text = run.exits(0);

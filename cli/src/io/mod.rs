@@ -31,6 +31,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     result.map_err(|error| Failure::Read { path: path.to_owned(), error })
 }
 
+/// The first bytes of a file, where it can be read and has so many.
+pub fn first_bytes<const N: usize>(path: &Path) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open(path).and_then(|mut file| file.read_exact(&mut bytes)).ok()?;
+    Some(bytes)
+}
+
 /// Writes a whole file, or to `out`.
 pub fn write(path: &Path, bytes: &[u8], out: &mut Out) -> Result<(), Failure> {
     if is_standard(path) {

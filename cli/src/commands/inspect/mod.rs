@@ -24,9 +24,12 @@ use crate::style::{DIM, HEADING};
 
 /// Runs the command.
 pub fn run(args: &InspectArgs, out: &mut Out) -> Result<ExitCode, Failure> {
+    if let Some(code) = types::alone(args, out)? {
+        return Ok(code);
+    }
     let object = objects::load(&args.object, &args.selection, 0)?;
     let programs = objects::select(&args.object, &object, &args.selection)?;
-    let report = Report::new(&args.object.display().to_string(), &object, &programs, args.types);
+    let report = Report::new(&args.object.display().to_string(), &object, &programs, args.types.is_some());
     match args.format {
         Format::Text => report.text(out)?,
         Format::Json => {

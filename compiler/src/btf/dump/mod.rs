@@ -31,9 +31,9 @@ const TEXT_PER_BYTE: usize = 8;
 /// Bytes of text that any BTF may become.
 const TEXT: usize = 16 << 20;
 /// Steps for each byte of BTF, beside [`STEPS`].
-const STEPS_PER_BYTE: usize = 16;
+const STEPS_PER_BYTE: usize = 8;
 /// Steps that any BTF may take.
-const STEPS: usize = 1 << 20;
+const STEPS: usize = 1 << 17;
 /// Deepest nesting of types without name, parameters included.
 const MAX_NESTING: usize = 200;
 

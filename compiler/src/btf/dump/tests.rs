@@ -78,12 +78,8 @@ fn bit_fields_that_cross_a_unit_are_packed() {
 fn names_that_clash_get_a_flavour() {
     // Two structures `a`; a forward declaration of `a`, to which a typedef points.
     let record = |size| [5, info(Kind::Struct, false, 0), size];
-    let types: [&[u32]; 4] = [
-        &record(0),
-        &record(8),
-        &[5, info(Kind::Fwd, false, 0), 0],
-        &[5, info(Kind::Typedef, false, 0), 3],
-    ];
+    let types: [&[u32]; 4] =
+        [&record(0), &record(8), &[5, info(Kind::Fwd, false, 0), 0], &[5, info(Kind::Typedef, false, 0), 3]];
     let text = printed(&types, b"\0int\0a\0").expect("valid C");
     assert_eq!(text, "struct a {};\n\nstruct a___2 {\n\tlong: 64;\n};\n\ntypedef struct a a;");
 }
