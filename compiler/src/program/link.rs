@@ -1,13 +1,17 @@
-//! Links programs: each gets the functions of `.text` that it reaches, in libbpf's order.
+//! Links programs: each gets the functions that it reaches, in libbpf's order.
 //!
 //! A function is decoded and its relocations are resolved once ([`Body`]); then every program
-//! appends the bodies that it calls, depth first in the order of the calls, and the distances of
-//! its calls are filled in.
+//! appends the bodies that it calls, depth first in the order of the calls, and after them the
+//! callback of its exceptions; then the distances of its calls are filled in.
+//!
+//! As for libbpf, functions in `.text` are subprograms and those in other sections programs. More
+//! than libbpf, functions in other sections may be called too, and static ones that are called
+//! are no programs.
 //!
 //! What is wrong with a function, or unsupported in it, becomes a finding of every program that
 //! reaches it; only what contradicts the file's own structure is an error of the object.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::body::Body;
@@ -132,12 +136,27 @@ pub(super) fn link(
     for func in &funcs.list {
         bodies.push(Body::read(source, maps, defs, &funcs, func, &core, &mut texts)?);
     }
-    let mut linker = Linker { funcs: &funcs, bodies: &bodies, bases: vec![None; bodies.len()], linked: 0 };
-    let only = funcs.list.len() == 1;
+    let mut linker = Linker {
+        funcs: &funcs,
+        bodies: &bodies,
+        text: source.text,
+        callbacks: &source.exception_callbacks,
+        bases: vec![None; bodies.len()],
+        linked: 0,
+    };
+    let called: BTreeSet<usize> =
+        bodies.iter().flat_map(|body| body.calls.iter().map(|(_, target)| target.0)).collect();
     let mut names = BTreeSet::new();
     let mut programs = Vec::new();
     for (index, func) in funcs.list.iter().enumerate() {
-        if Some(func.section) == source.text && !only {
+        let is_program = match Some(func.section) == source.text {
+            // A kind that is given makes a program of a lone function, or of the one that it names.
+            true => {
+                options.kinds.contains_key(func.name) || options.kind.is_some() && funcs.list.len() == 1
+            }
+            false => func.binding != Binding::Local || !called.contains(&index),
+        };
+        if !is_program {
             continue;
         }
         let section = source.section_name(func.section);
@@ -148,7 +167,8 @@ pub(super) fn link(
             Some(section) => (false, section),
             None => (true, section),
         };
-        let kind = ProgramKind::from_section(section).or(options.kind);
+        let given = options.kinds.get(func.name).copied();
+        let kind = given.or_else(|| ProgramKind::from_section(section)).or(options.kind);
         let mut program = linker.program(FuncIdx(index), kind)?;
         program.maps = Arc::clone(defs);
         program.gpl_compatible = gpl_compatible;
@@ -160,7 +180,10 @@ pub(super) fn link(
         judge(source, func, &mut program);
         programs.push(program);
     }
-    Ok(programs)
+    match options.kinds.keys().find(|name| !names.contains(name.as_str())) {
+        Some(name) => Err(Problem::Missing { what: "the program whose kind is given" }.somewhere().of(name)),
+        None => Ok(programs),
+    }
 }
 
 /// Findings about a program as a whole; they stand before those about its instructions.
@@ -204,6 +227,9 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
 struct Linker<'s, 'a> {
     funcs: &'s Funcs<'a>,
     bodies: &'s [Body],
+    text: Option<SectionIdx>,
+    /// Callbacks of exceptions by the name of the main function.
+    callbacks: &'s BTreeMap<String, Vec<String>>,
     /// Where the current program has each function: valid for the entries of `order`.
     bases: Vec<Option<u32>>,
     /// Slots of all programs so far.
@@ -213,7 +239,13 @@ struct Linker<'s, 'a> {
 impl Linker<'_, '_> {
     /// A program without what its section and object say.
     fn program(&mut self, main: FuncIdx, kind: Option<ProgramKind>) -> Result<Program, LoadError> {
-        let order = self.reach(main)?;
+        let mut order = Vec::new();
+        let mut slots = 0;
+        self.reach(main, &mut order, &mut slots)?;
+        let callback = self.exception_callback(main);
+        if let Ok(Some(callback)) = callback {
+            self.reach(callback, &mut order, &mut slots)?;
+        }
         let mut insns = Vec::with_capacity(order.iter().map(|f| self.bodies[f.0].insns.len()).sum());
         let mut subprogs = Vec::with_capacity(order.len());
         let mut core = CoreRelocations::default();
@@ -250,6 +282,13 @@ impl Linker<'_, '_> {
                 }
             }
         }
+        let callback = match callback {
+            Ok(callback) => callback.map(|callback| self.base(callback)),
+            Err(finding) => {
+                findings.push(*finding);
+                None
+            }
+        };
         for index in order {
             self.bases[index.0] = None;
         }
@@ -261,17 +300,34 @@ impl Linker<'_, '_> {
         program.lines = lines;
         program.findings = findings;
         program.kind = kind;
+        program.exception_callback = callback.map(|base| program.subprog_of(InsnIdx(base)));
         Ok(program)
+    }
+
+    /// The function that handles a program's exceptions, as a declaration tag names it. Where
+    /// several are named Linux refuses the program, so that none is appended.
+    fn exception_callback(&self, main: FuncIdx) -> Result<Option<FuncIdx>, Box<Diagnostic>> {
+        let callbacks = self.callbacks.get(self.funcs.list[main.0].name).map_or(&[][..], Vec::as_slice);
+        let [name] = callbacks else { return Ok(None) };
+        let refuse = |message| Err(Box::new(Diagnostic::program(Code::UnresolvedCall, message)));
+        let is_callback = |func: &Func<'_>| func.name == *name && Some(func.section) == self.text;
+        let Some(at) = self.funcs.list.iter().position(is_callback) else {
+            return refuse(format!("the exception callback `{name}` is not in the object"));
+        };
+        let func = &self.funcs.list[at];
+        if func.hidden || func.binding == Binding::Local {
+            return refuse(format!("the exception callback `{name}` must be global and not hidden"));
+        }
+        Ok(Some(FuncIdx(at)))
     }
 
     fn base(&self, func: FuncIdx) -> u32 {
         self.bases[func.0].expect("every function that is called was appended")
     }
 
-    /// The functions of a program in the order in which libbpf appends them. Sets their bases.
-    fn reach(&mut self, main: FuncIdx) -> Result<Vec<FuncIdx>, LoadError> {
-        let mut order = Vec::new();
-        let mut slots = 0_u32;
+    /// Appends a function and those that it reaches, in the order in which libbpf does, unless they
+    /// are there. Sets their bases.
+    fn reach(&mut self, main: FuncIdx, order: &mut Vec<FuncIdx>, slots: &mut u32) -> Result<(), LoadError> {
         // Functions whose calls are being followed, with the number of calls that were.
         let mut open: Vec<(FuncIdx, usize)> = Vec::new();
         let mut next = Some(main);
@@ -286,12 +342,12 @@ impl Linker<'_, '_> {
                         .somewhere()
                         .of(self.funcs.list[main.0].name));
                 }
-                self.bases[func.0] = Some(slots);
-                slots += u32::try_from(len).expect("limited above");
+                self.bases[func.0] = Some(*slots);
+                *slots += u32::try_from(len).expect("limited above");
                 order.push(func);
                 open.push((func, 0));
             }
-            let Some((func, followed)) = open.last_mut() else { return Ok(order) };
+            let Some((func, followed)) = open.last_mut() else { return Ok(()) };
             match self.bodies[func.0].calls.get(*followed) {
                 Some(&(_, target)) => {
                     *followed += 1;

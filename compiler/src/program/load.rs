@@ -1,6 +1,6 @@
 //! Loads an object: bytes in, linked programs and their maps out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use brolga_abi::ProgramKind;
@@ -12,8 +12,12 @@ use super::{LoadError, MapDef, Object, Problem, Program, Target, link};
 /// What an object does not say itself.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// Kind of the programs whose section's name does not say it.
+    /// Kind of the programs whose section's name does not say it. A lone function in `.text`, which
+    /// has no section of its own, is a program if a kind is given.
     pub kind: Option<ProgramKind>,
+    /// Kinds of programs by name, whatever their section says. A function in `.text` that is named
+    /// here is a program.
+    pub kinds: BTreeMap<String, ProgramKind>,
     /// Bytes of the buffer that `raw_memory` programs are verified for.
     pub raw_memory_len: u32,
     /// The kernel, or what stands for one.

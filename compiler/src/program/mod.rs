@@ -264,6 +264,8 @@ pub struct Program {
     /// Functions by start; the first starts at 0. Programs that did not come from an object may
     /// list only the main function: [`Program::from_insns`] finds the others by their calls.
     pub subprogs: Vec<Subprog>,
+    /// The function that handles exceptions (`__exception_cb`): appended although nothing calls it.
+    pub exception_callback: Option<SubprogId>,
     /// The object's maps.
     pub maps: Arc<[MapDef]>,
     /// CO-RE relocations and what they resolved to.
@@ -330,6 +332,7 @@ impl Program {
             kind: Some(kind),
             insns,
             subprogs,
+            exception_callback: None,
             maps,
             core: CoreRelocations::default(),
             lines: Vec::new(),

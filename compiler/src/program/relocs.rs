@@ -6,7 +6,7 @@ use super::maps::{MapRef, Maps};
 use super::source::Source;
 use super::{LoadError, MapDef, MapId, MapType, Problem};
 use crate::diag::{Code, Diagnostic};
-use crate::elf::{Reloc, Symbol, SymbolKind, SymbolPlace, reloc_kind};
+use crate::elf::{Reloc, Section, SectionIdx, Symbol, SymbolKind, SymbolPlace, reloc_kind};
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
 
 /// Fills in what relocations say about a function that was decoded.
@@ -72,19 +72,20 @@ impl Resolver<'_, '_, '_> {
     /// A call without relocation: to a static function of the same section.
     fn near_call(&mut self, slot: u32, distance: i32) {
         let target = (self.func.start / 8).cast_signed() + i64::from(slot) + 1 + i64::from(distance);
-        self.call(slot, target * 8, "a call");
+        self.call(slot, self.func.section, target * 8, "a call");
     }
 
-    /// A call of, or the address of, the function at a byte offset of `.text`.
-    fn call(&mut self, slot: u32, offset: i64, what: &str) {
+    /// A call of, or the address of, the function at a byte offset of a section.
+    fn call(&mut self, slot: u32, section: SectionIdx, offset: i64, what: &str) {
         let start = u64::try_from(offset).ok();
-        let text = self.source.text;
-        match text.zip(start).and_then(|(text, start)| self.funcs.starting_at(text, start)) {
+        match start.and_then(|start| self.funcs.starting_at(section, start)) {
             Some(target) => self.body.calls.push((slot, target)),
-            None => self.unresolved(
-                slot,
-                format!("{what} to offset {offset:#x} of `.text`, where no function begins"),
-            ),
+            None => {
+                let section = self.source.section_name(section);
+                let message =
+                    format!("{what} to offset {offset:#x} of `{section}`, where no function begins");
+                self.unresolved(slot, message);
+            }
         }
     }
 
@@ -122,7 +123,7 @@ impl Resolver<'_, '_, '_> {
                 };
                 // Like libbpf: what stands in the first slot is added.
                 let addend = reloc.addend.unwrap_or(i64::from(low_half(in_place)));
-                self.load_address(slot, symbol, addend).map_err(|problem| at(problem).of(symbol.name))?;
+                self.load_address(slot, symbol, addend);
             }
             _ => return Err(invalid("none at an instruction that is no call and no 64-bit load")),
         }
@@ -139,20 +140,10 @@ impl Resolver<'_, '_, '_> {
             }
         };
         match symbol.section() {
-            Some(section) if Some(section) == self.source.text => {
+            Some(section) => {
                 let instructions = addend.map_or(in_place.saturating_add(1), |bytes| bytes / 8);
                 let offset = symbol.value.cast_signed().saturating_add(instructions.saturating_mul(8));
-                self.call(slot, offset, &format!("a call of `{}`,", symbol.name));
-            }
-            Some(section) => {
-                let section = self.source.section_name(section);
-                self.unresolved(
-                    slot,
-                    format!(
-                        "a call of `{}` in section `{section}`: only `.text` has subprograms",
-                        symbol.name
-                    ),
-                );
+                self.call(slot, section, offset, &format!("a call of `{}`,", symbol.name));
             }
             None => self.external(slot, symbol, "kernel function"),
         }
@@ -175,29 +166,25 @@ impl Resolver<'_, '_, '_> {
     }
 
     /// `lddw` of the address of a map, of global data or of a function.
-    fn load_address(&mut self, slot: u32, symbol: &Symbol<'_>, addend: i64) -> Result<(), Problem> {
+    fn load_address(&mut self, slot: u32, symbol: &Symbol<'_>, addend: i64) {
         let Some(section) = symbol.section() else {
             self.external(slot, symbol, "variable");
-            return Ok(());
+            return;
         };
         let offset = symbol.value.cast_signed().saturating_add(addend);
         let is_function = matches!(symbol.kind, SymbolKind::Func | SymbolKind::Section);
-        if Some(section) == self.source.text && is_function {
-            self.call(slot, offset, &format!("the address of `{}`,", symbol.name));
-            return Ok(());
+        if is_function && self.source.elf.section(section).is_some_and(Section::is_executable) {
+            self.call(slot, section, offset, &format!("the address of `{}`,", symbol.name));
+            return;
         }
         let map_offset =
             if symbol.kind == SymbolKind::Section { offset.cast_unsigned() } else { symbol.value };
         match self.maps.at(section, map_offset) {
             Some(MapRef::Map(id)) => self.set_imm(slot, id, Imm64::MapIdx(id.0)),
             Some(MapRef::Data(id)) => {
-                let size = u64::from(self.defs[id.index()].value_size);
-                let off = u32::try_from(offset).ok().filter(|&off| u64::from(off) <= size);
-                let off = off.ok_or(Problem::OutOfBounds {
-                    what: "offset in global data",
-                    found: offset.cast_unsigned(),
-                    end: size + 1,
-                })?;
+                // Like libbpf: 32 bits that wrap around. Linux, and the verifier here, look whether they
+                // lie within the data.
+                let off = low_half(offset).cast_unsigned();
                 self.set_imm(slot, id, Imm64::MapIdxValue { index: id.0, off });
             }
             None => {
@@ -209,7 +196,6 @@ impl Resolver<'_, '_, '_> {
                 );
             }
         }
-        Ok(())
     }
 
     fn set_imm(&mut self, slot: u32, id: MapId, value: Imm64) {

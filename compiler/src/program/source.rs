@@ -24,6 +24,8 @@ pub(super) struct Source<'a> {
     datasecs: BTreeMap<String, TypeId>,
     /// Names of declaration tags by type and index of the parameter.
     pub(super) tags: BTreeMap<(TypeId, i32), Vec<String>>,
+    /// The functions that handle exceptions by the name of the program's main function.
+    pub(super) exception_callbacks: BTreeMap<String, Vec<String>>,
     /// Functions' types by section name, sorted by offset.
     pub(super) funcs: BTreeMap<String, Vec<FuncInfo>>,
     /// Source lines by section name, sorted by offset.
@@ -64,10 +66,12 @@ impl<'a> Source<'a> {
                 symbols.entry(section).or_default().push(index);
             }
         }
+        let (tags, exception_callbacks) = btf.as_ref().map_or(Ok(Default::default()), tags)?;
         Ok(Self {
             symbols,
             datasecs: btf.as_ref().map_or(Ok(BTreeMap::new()), datasecs)?,
-            tags: btf.as_ref().map_or(Ok(BTreeMap::new()), tags)?,
+            tags,
+            exception_callbacks,
             funcs: by_section(btf.as_ref(), ext.funcs, |f| f.insn_off)?,
             lines: by_section(btf.as_ref(), ext.lines, |l| l.insn_off)?,
             core_relos: ext.core_relos,
@@ -134,19 +138,27 @@ fn datasecs(btf: &Btf) -> Result<BTreeMap<String, TypeId>, LoadError> {
     Ok(sections)
 }
 
-/// The `arg:` tags of functions' parameters.
-fn tags(btf: &Btf) -> Result<BTreeMap<(TypeId, i32), Vec<String>>, LoadError> {
-    let mut tags: BTreeMap<_, Vec<String>> = BTreeMap::new();
+/// Tags of parameters by function and index, and exception callbacks by main function.
+type Tags = (BTreeMap<(TypeId, i32), Vec<String>>, BTreeMap<String, Vec<String>>);
+
+/// The `arg:` tags of functions' parameters, and the `exception_callback:` tags of functions.
+fn tags(btf: &Btf) -> Result<Tags, LoadError> {
+    let error = |e| btf_error(&e, ".BTF");
+    let (mut args, mut callbacks) = Tags::default();
     for id in btf.ids() {
-        let ty = btf.get(id).map_err(|e| btf_error(&e, ".BTF"))?;
-        if let Some(component) = ty.component() {
-            let name = ty.name().map_err(|e| btf_error(&e, ".BTF"))?;
-            if name.starts_with("arg:") {
-                tags.entry((ty.referenced(), component)).or_default().push(name.to_owned());
-            }
+        let ty = btf.get(id).map_err(error)?;
+        let Some(component) = ty.component() else { continue };
+        let name = ty.name().map_err(error)?;
+        if name.starts_with("arg:") {
+            args.entry((ty.referenced(), component)).or_default().push(name.to_owned());
+        } else if let Some(callback) = name.strip_prefix("exception_callback:")
+            && component == -1
+        {
+            let main = btf.get(ty.referenced()).and_then(|func| func.name()).map_err(error)?;
+            callbacks.entry(main.to_owned()).or_default().push(callback.to_owned());
         }
     }
-    Ok(tags)
+    Ok((args, callbacks))
 }
 
 /// Groups records by the name of their section, sorted by offset.
