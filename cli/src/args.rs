@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use brolga_abi::ProgramKind;
 use brolga_abi::kinds::PROGRAM_KINDS;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 use crate::literal;
@@ -53,14 +52,32 @@ pub struct Selection {
     #[arg(long, value_name = "NAME")]
     pub program: Option<String>,
 
-    /// Kind of the programs whose section name does not say it
-    #[arg(long, value_name = "KIND", value_parser = kind_parser())]
-    pub kind: Option<ProgramKind>,
+    /// Kind of the programs whose section name does not say it, or of the program NAME (with
+    /// `--program`, of that one) whatever its section says; may be given several times for several
+    /// programs
+    #[arg(long, value_name = "[NAME=]KIND", value_parser = kind_choice)]
+    pub kind: Vec<KindChoice>,
 }
 
-fn kind_parser() -> impl TypedValueParser<Value = ProgramKind> {
-    PossibleValuesParser::new(PROGRAM_KINDS.iter().map(|row| row.name))
-        .map(|name| ProgramKind::from_name(&name).expect("a name of the table"))
+/// A kind that is given for programs.
+#[derive(Clone, Debug)]
+pub struct KindChoice {
+    /// The one program that is meant; none for those whose section does not name a kind.
+    pub program: Option<String>,
+    /// The kind.
+    pub kind: ProgramKind,
+}
+
+fn kind_choice(text: &str) -> Result<KindChoice, String> {
+    let (program, name) = match text.rsplit_once('=') {
+        Some((program, name)) => (Some(program.to_owned()), name),
+        None => (None, text),
+    };
+    let kind = ProgramKind::from_name(name).ok_or_else(|| {
+        let names = PROGRAM_KINDS.iter().map(|row| row.name).collect::<Vec<_>>();
+        format!("there is no kind `{name}`; there are {}", names.join(", "))
+    })?;
+    Ok(KindChoice { program, kind })
 }
 
 /// Exit codes that several commands share.

@@ -14,9 +14,33 @@ use crate::io;
 /// Reads and loads an object.
 pub fn load(path: &Path, selection: &Selection, raw_memory_len: u32) -> Result<Object, Failure> {
     let bytes = io::read(path)?;
-    let options = LoadOptions { kind: selection.kind, raw_memory_len, ..LoadOptions::default() };
-    program::load(&bytes, &options)
-        .map_err(|error| Failure::Load { path: path.to_owned(), error: Box::new(error) })
+    let mut options = LoadOptions { raw_memory_len, ..LoadOptions::default() };
+    for choice in &selection.kind {
+        match choice.program.as_ref().or(selection.program.as_ref()) {
+            Some(program) => _ = options.kinds.insert(program.clone(), choice.kind),
+            None => options.kind = Some(choice.kind),
+        }
+    }
+    let object = program::load(&bytes, &options)
+        .map_err(|error| Failure::Load { path: path.to_owned(), error: Box::new(error) })?;
+    check_kind(&object, &options)?;
+    Ok(object)
+}
+
+/// A kind that is given for programs without one must be some program's: where all sections name
+/// other kinds, it would be passed over in silence.
+fn check_kind(object: &Object, options: &LoadOptions) -> Result<(), Failure> {
+    let Some(kind) = options.kind else { return Ok(()) };
+    if object.programs.is_empty() || object.programs.iter().any(|program| program.kind == Some(kind)) {
+        return Ok(());
+    }
+    let program = &object.programs[0];
+    let (name, kind) = (&program.name, kind.info().name);
+    Err(Failure::Usage(format!(
+        "`--kind {kind}` is for programs whose section names no kind, and `{name}` is in `{}`; \
+         `--kind {name}={kind}` gives it another",
+        program.section
+    )))
 }
 
 /// The programs that are meant: the one named, or all that libbpf loads by default.

@@ -138,6 +138,22 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
+fn kinds_may_be_given_by_program() {
+    let object = "examples/firewall.bpf.o";
+    let run = brolga(&["verify", object, "--kind", "raw_memory"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("`--kind firewall=raw_memory` gives it another"), "{}", run.stderr);
+    for args in [
+        &["inspect", object, "--format", "json", "--kind", "firewall=socket_filter"][..],
+        &["inspect", object, "--format", "json", "--kind", "socket_filter", "--program", "firewall"],
+    ] {
+        let run = brolga(args);
+        run.exits(0);
+        assert_eq!(run.json()[0]["programs"][0]["kind"], "socket_filter", "{args:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child = command(&["disasm", "examples/balancer.bpf.o", "--format", "json"])
         .stdout(Stdio::piped())

@@ -118,6 +118,62 @@ fn options_give_kinds_where_sections_do_not() {
 }
 
 #[test]
+fn kinds_are_given_by_name_whatever_the_section_says() {
+    let file = bytes(&dir().join("functions.bpf.o"));
+    let kinds = |names: &[&str]| LoadOptions {
+        kinds: names.iter().map(|name| ((*name).to_owned(), ProgramKind::SocketFilter)).collect(),
+        ..LoadOptions::default()
+    };
+    let object = load(&file, &kinds(&["alone", "middle"])).expect("loads");
+    let found: Vec<_> = object.programs.iter().map(|p| (p.name.as_str(), p.kind)).collect();
+    let (xdp, socket) = (Some(ProgramKind::Xdp), Some(ProgramKind::SocketFilter));
+    assert_eq!(found[0], ("middle", socket), "it lies in `.text`, and is a program since it is named");
+    assert_eq!(found[1..4], [("first", xdp), ("second", xdp), ("alone", socket)]);
+    let error = load(&file, &kinds(&["absent"])).expect_err("there is none");
+    assert_eq!(error.to_string(), "`absent`: the program whose kind is given is missing");
+}
+
+#[test]
+fn a_lone_function_is_a_program_only_where_its_kind_is_given() {
+    let file = bytes(&dir().join("lone.bpf.o"));
+    let object = load(&file, &LoadOptions::default()).expect("loads");
+    assert_eq!(object.programs.len(), 0, "`.text` holds subprograms");
+    let options = LoadOptions { kind: Some(ProgramKind::RawMemory), ..LoadOptions::default() };
+    assert_eq!(load(&file, &options).expect("loads").programs.len(), 1);
+}
+
+#[test]
+fn functions_of_other_sections_may_be_called() {
+    let object = case("sections.bpf.o");
+    let functions = |name| {
+        let program = program(&object, name);
+        calls_lead_to_functions(program);
+        program.subprogs.iter().map(|s| s.name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(functions("callee"), ["callee", "near"]);
+    assert_eq!(functions("caller"), ["caller", "callee", "near"]);
+    assert!(object.programs.iter().all(|p| p.name != "near"), "it is static, and called");
+    assert_eq!(codes(program(&object, "caller")), []);
+    assert_eq!(codes(program(&object, "alone")), [Code::UnsupportedFeature]);
+}
+
+#[test]
+fn exception_callbacks_come_last() {
+    let object = case("sections.bpf.o");
+    let functions = |name| {
+        let program = program(&object, name);
+        let callback = program.exception_callback.map(|id| program.subprogs[id.index()].name.as_str());
+        (program.subprogs.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), callback)
+    };
+    assert_eq!(functions("caught"), (vec!["caught", "sub", "handler"], Some("handler")));
+    assert_eq!(functions("caught_twice"), (vec!["caught_twice", "sub"], None), "Linux refuses two");
+    for name in ["caught_by_nobody", "caught_in_secret"] {
+        assert_eq!(functions(name), (vec![name], None));
+        assert_eq!(codes(program(&object, name)), [Code::UnresolvedCall]);
+    }
+}
+
+#[test]
 fn what_one_program_lacks_does_not_concern_the_others() {
     let object = case("unsupported.bpf.o");
     let findings: BTreeMap<&str, Vec<Code>> =
@@ -358,7 +414,7 @@ fn objects_are_what_clang_makes_of_the_sources() {
         assert!(found == made, "{} is out of date: run build.sh", name.display());
         count += 1;
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 11);
 }
 
 /// What the loader reads of an object. Debug information names the compiler's exact build.

@@ -27,6 +27,7 @@ mod archive;
 mod rust;
 mod types;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -44,6 +45,7 @@ use brolga_compiler::verify::{self, Accepted};
 pub struct Builder {
     object: PathBuf,
     kind: Option<ProgramKind>,
+    kinds: BTreeMap<String, ProgramKind>,
     raw_memory_len: u32,
     features: CpuFeatures,
     globals: Vec<(String, Vec<u8>)>,
@@ -133,6 +135,7 @@ impl Builder {
         Self {
             object: object.as_ref().to_owned(),
             kind: None,
+            kinds: BTreeMap::new(),
             raw_memory_len: 0,
             features: CpuFeatures::Baseline,
             globals: Vec::new(),
@@ -143,6 +146,13 @@ impl Builder {
     #[must_use]
     pub fn kind(mut self, kind: ProgramKind) -> Self {
         self.kind = Some(kind);
+        self
+    }
+
+    /// The kind of one program, whatever its section says.
+    #[must_use]
+    pub fn program_kind(mut self, program: &str, kind: ProgramKind) -> Self {
+        self.kinds.insert(program.to_owned(), kind);
         self
     }
 
@@ -210,8 +220,12 @@ impl Builder {
             return Err(Error::Name { name: name.to_owned() });
         }
         let load_error = |error| Error::Load { path: self.object.clone(), error: Box::new(error) };
-        let options =
-            LoadOptions { kind: self.kind, raw_memory_len: self.raw_memory_len, ..LoadOptions::default() };
+        let options = LoadOptions {
+            kind: self.kind,
+            kinds: self.kinds.clone(),
+            raw_memory_len: self.raw_memory_len,
+            ..LoadOptions::default()
+        };
         let mut object = program::load(bytes, &options).map_err(load_error)?;
         for (name, bytes) in &self.globals {
             object.set_global(name, bytes).map_err(load_error)?;
