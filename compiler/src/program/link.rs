@@ -151,9 +151,7 @@ pub(super) fn link(
     for (index, func) in funcs.list.iter().enumerate() {
         let is_program = match Some(func.section) == source.text {
             // A kind that is given makes a program of a lone function, or of the one that it names.
-            true => {
-                options.kinds.contains_key(func.name) || options.kind.is_some() && funcs.list.len() == 1
-            }
+            true => options.kinds.contains_key(func.name) || options.kind.is_some() && funcs.list.len() == 1,
             false => func.binding != Binding::Local || !called.contains(&index),
         };
         if !is_program {
