@@ -35,7 +35,7 @@ impl Loaded {
             maps.push(map);
         }
         let insns: Vec<Insn> = program.insns.iter().map(|insn| with_descriptors(*insn, &maps)).collect();
-        let number = program.kind.and_then(|kind: ProgramKind| kind.info().number);
+        let number = program.kind.and_then(ProgramKind::number);
         let number = number.ok_or("the kernel has no such kind of program")?;
         let program = KernelProgram::load(number, &encode_all(&insns, Endianness::Little), true)
             .map_err(|failure| format!("{}\n{}", failure.error, failure.log))?;

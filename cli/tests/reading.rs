@@ -133,7 +133,7 @@ fn wrong_usage_exits_with_2() {
         assert_eq!(run.code, Some(2), "{args:?}: {}", run.stderr);
     }
     let run = brolga(&["verify", object, "--kind", "xpd"]);
-    assert!(run.stderr.contains("xdp, socket_filter, raw_memory"), "{}", run.stderr);
+    assert!(run.stderr.contains("tracepoint, xdp, perf_event"), "{}", run.stderr);
     assert!(brolga(&["run", "--help"]).exits(0).contains("be16:N"));
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use brolga_abi::ProgramKind;
 use cranelift_codegen::isa::TargetIsa;
 
 use crate::backend::code::{Compiler, Disassembly};
@@ -15,6 +16,7 @@ pub use crate::backend::jit::JitCode;
 use crate::backend::link::{UnitCode, UnitNames};
 use crate::backend::{jit, object};
 pub use crate::diag::CompileError;
+use crate::diag::{Code, Diagnostic};
 use crate::lower::{Lowering, REGION, cut, lower_entry};
 use crate::options::{CodeOptions, Optimize};
 use crate::program::{MapDef, MapId, Program};
@@ -55,6 +57,19 @@ pub enum Emit {
     Clif,
     /// Disassembly.
     Asm,
+}
+
+/// Says what keeps a verified program from being compiled and run here, if anything does.
+///
+/// Brolga verifies more than it runs: kinds of programs, for one.
+#[must_use]
+pub fn obstacles(unit: &Unit<'_>) -> Vec<Diagnostic> {
+    let kind = unit.program.kind.filter(|kind| !kind.runs());
+    let obstacle = |kind: ProgramKind| {
+        let message = format!("programs of kind {} are verified, but not run", kind.info().name);
+        Diagnostic::program(Code::UnsupportedProgramKind, message)
+    };
+    kind.map(obstacle).into_iter().collect()
 }
 
 /// Makes code in this process's memory.

@@ -186,7 +186,15 @@ pub fn compile(object: &Object, options: &Options) -> Result<Loaded, Error> {
     let mut refused = Vec::new();
     for program in select(object, &options.programs)? {
         match verify::verify(program, &options.verify) {
-            Ok(proof) => accepted.push((program, proof)),
+            Ok(proof) => {
+                let diagnostics = pipeline::obstacles(&Unit { program, facts: &proof.facts });
+                if diagnostics.is_empty() {
+                    accepted.push((program, proof));
+                } else {
+                    let (program, stats) = (Box::new(program.clone()), proof.stats);
+                    refused.push(Refused { program, diagnostics, stats });
+                }
+            }
             Err(rejection) => refused.push(Refused {
                 program: Box::new(program.clone()),
                 diagnostics: rejection.diagnostics,

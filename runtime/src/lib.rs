@@ -33,7 +33,7 @@ mod value;
 mod worker;
 
 pub use brolga_abi as abi;
-pub use brolga_abi::{MapKind, ProgramKind};
+pub use brolga_abi::{MapKind, NativeKind, ProgramKind};
 
 pub use contexts::{Event, Packet, RawMemory, Redirect, SocketPacket, XdpVerdict};
 pub use error::{InstanceError, LoadError, RunError, RuntimeError};

@@ -199,8 +199,8 @@ unsafe fn read_map(map: &MapDescriptor, programs: usize) -> Result<MapSpec, Load
 }
 
 fn kind(number: u32) -> Result<ProgramKind, LoadError> {
-    let row = PROGRAM_KINDS.get(number as usize);
-    row.map(|row| row.kind).ok_or_else(|| malformed(format!("program kind {number}")))
+    let kind = PROGRAM_KINDS.get(number as usize).map(|row| row.kind).filter(|kind| kind.runs());
+    kind.ok_or_else(|| malformed(format!("program kind {number}")))
 }
 
 fn malformed(what: String) -> LoadError {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use brolga_abi::{MapKind, ProgramKind};
+use brolga_abi::{MapKind, NativeKind, ProgramKind};
 use brolga_compiler::program::{Object, Program};
 
 use crate::types::Types;
@@ -98,19 +98,20 @@ fn programs_text(programs: &[&Program]) -> String {
     let (mut fields, mut makes, mut methods) = (String::new(), String::new(), String::new());
     for program in programs {
         let name = identifier(&program.name);
-        let Some(kind) = program.kind.filter(|_| seen.insert(name.clone())) else { continue };
+        let native = program.kind.and_then(ProgramKind::native);
+        let Some(kind) = native.filter(|_| seen.insert(name.clone())) else { continue };
         let (argument, call, result) = match kind {
-            ProgramKind::Xdp => (
+            NativeKind::Xdp => (
                 "packet: &mut ::brolga_runtime::Packet",
                 "run_xdp(worker, packet)",
                 "::brolga_runtime::XdpVerdict",
             ),
-            ProgramKind::SocketFilter => (
+            NativeKind::SocketFilter => (
                 "packet: &mut ::brolga_runtime::SocketPacket<'_>",
                 "run_socket_filter(worker, packet)",
                 "u32",
             ),
-            ProgramKind::RawMemory => ("memory: &mut [u8]", "run_raw(worker, memory)", "u64"),
+            NativeKind::RawMemory => ("memory: &mut [u8]", "run_raw(worker, memory)", "u64"),
         };
         fields += &format!("    {name}: {handle},\n");
         makes += &format!("            {name}: instance.program({:?})?,\n", program.name);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brolga_abi::ProgramKind;
+use brolga_abi::NativeKind;
 
 use super::ops::{Edge, Op, Terminator};
 use crate::isa::InsnIdx;
@@ -138,7 +138,7 @@ pub struct Unit {
     /// The program's name.
     pub name: String,
     /// Its kind.
-    pub kind: ProgramKind,
+    pub kind: NativeKind,
     /// Its maps.
     pub maps: Arc<[MapDef]>,
     /// Its functions by [`SubprogId`]; `None` for those that are never called.

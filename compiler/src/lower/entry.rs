@@ -1,6 +1,6 @@
 //! The function that each program exports, and the signatures of compiled code.
 
-use brolga_abi::ProgramKind;
+use brolga_abi::NativeKind;
 use brolga_abi::context::{RAW_MEMORY_DATA, RAW_MEMORY_LEN};
 use cranelift_codegen::ir::{self as clif, AbiParam, InstBuilder, Signature, types};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
@@ -31,7 +31,7 @@ pub(super) fn signature(conv: CallConv, params: usize) -> Signature {
 }
 
 /// Lowers a program's entry, which gives the body its arguments, into an empty Cranelift function.
-pub fn lower_entry(lowering: &mut Lowering<'_>, kind: ProgramKind, into: &mut clif::Function) {
+pub fn lower_entry(lowering: &mut Lowering<'_>, kind: NativeKind, into: &mut clif::Function) {
     into.signature = entry_signature(lowering.isa);
     let config = lowering.isa.frontend_config();
     let mut builder = FunctionBuilder::new(into, &mut lowering.buffers);
@@ -44,11 +44,11 @@ pub fn lower_entry(lowering: &mut Lowering<'_>, kind: ProgramKind, into: &mut cl
     };
     let zero = builder.ins().iconst(types::I64, 0);
     let (r1, r2) = match kind {
-        ProgramKind::RawMemory => {
+        NativeKind::RawMemory => {
             let r1 = builder.ins().load(types::I64, native(), context, RAW_MEMORY_DATA);
             (r1, builder.ins().load(types::I64, native(), context, RAW_MEMORY_LEN))
         }
-        ProgramKind::Xdp | ProgramKind::SocketFilter => (context, zero),
+        NativeKind::Xdp | NativeKind::SocketFilter => (context, zero),
     };
     let body = Callees::default().get(builder.func, Callee::Function(SubprogId::MAIN.0), body_signature);
     let call = builder.ins().call(body, &[r1, r2, zero, zero, zero, env]);

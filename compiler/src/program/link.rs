@@ -24,7 +24,7 @@ use crate::elf::{Binding, SectionIdx, SymbolKind};
 use crate::isa::{CallTarget, Endianness, Imm64, Insn, InsnIdx};
 
 use brolga_abi::ProgramKind;
-use brolga_abi::kinds::PROGRAM_KINDS;
+use brolga_abi::kinds::Section;
 
 /// Most slots of one program: the number of instructions that Linux accepts.
 const MAX_PROGRAM: usize = 1_000_000;
@@ -165,8 +165,9 @@ pub(super) fn link(
             Some(section) => (false, section),
             None => (true, section),
         };
+        let named = Section::parse(section);
         let given = options.kinds.get(func.name).copied();
-        let kind = given.or_else(|| ProgramKind::from_section(section)).or(options.kind);
+        let kind = given.or(named.map(|named| named.kind)).or(options.kind);
         let mut program = linker.program(FuncIdx(index), kind)?;
         program.maps = Arc::clone(defs);
         program.gpl_compatible = gpl_compatible;
@@ -174,6 +175,11 @@ pub(super) fn link(
         program.btf.clone_from(&source.btf);
         program.kernel.clone_from(&options.target.types);
         program.autoload = autoload;
+        if let Some(named) = named.filter(|named| Some(named.kind) == kind) {
+            program.attach = named.attach;
+            program.traits = named.traits;
+            program.target = named.target.map(str::to_owned);
+        }
         section.clone_into(&mut program.section);
         judge(source, func, &mut program);
         programs.push(program);
@@ -192,12 +198,9 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
         findings.push(
             Diagnostic::program(
                 Code::UnsupportedProgramKind,
-                format!("section `{section}` names no kind of program that Brolga supports"),
+                format!("section `{section}` names no kind of program that libbpf knows"),
             )
-            .help(format!(
-                "Brolga has {}; give the kind if the section's name is one of your own",
-                PROGRAM_KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
-            )),
+            .help("give the kind if the section's name is one of your own"),
         );
     }
     if source.elf.endianness == Endianness::Big {

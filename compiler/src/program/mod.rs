@@ -23,8 +23,9 @@ mod target;
 
 use std::sync::Arc;
 
+use brolga_abi::kinds::Traits;
 use brolga_abi::maps::LINUX_MAP_TYPE_NAMES;
-use brolga_abi::{MapKind, ProgramKind};
+use brolga_abi::{AttachType, MapKind, ProgramKind};
 
 use crate::btf::{Btf, TypeId};
 use crate::diag::Diagnostic;
@@ -259,6 +260,12 @@ pub struct Program {
     pub autoload: bool,
     /// Kind. `None` where the section's name does not say it; such a program has a finding.
     pub kind: Option<ProgramKind>,
+    /// Where it is attached, if the section's name says so (`expected_attach_type`).
+    pub attach: Option<AttachType>,
+    /// What else the section's name says: whether the program may sleep, takes packets in parts, and so on.
+    pub traits: Traits,
+    /// What it is attached to, as the section's name says after the slash: `vfs_read` of `fentry/vfs_read`.
+    pub target: Option<String>,
     /// All instructions: the main function, then subprograms.
     pub insns: Vec<Insn>,
     /// Functions by start; the first starts at 0. Programs that did not come from an object may
@@ -330,6 +337,9 @@ impl Program {
             section: String::new(),
             autoload: true,
             kind: Some(kind),
+            attach: None,
+            traits: Traits::default(),
+            target: None,
             insns,
             subprogs,
             exception_callback: None,

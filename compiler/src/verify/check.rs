@@ -3,9 +3,9 @@
 //! One function a kind of memory. Each says what region an access touches, or refuses it. A region is
 //! what facts record; what a load yields or a store leaves behind is said elsewhere.
 
-use brolga_abi::ProgramKind;
 use brolga_abi::context::{Field, FieldAccess, FieldValue};
 use brolga_abi::maps::{F_RDONLY_PROG, F_WRONLY_PROG};
+use brolga_abi::{AttachType, ProgramKind};
 
 use super::Alignment;
 use super::explore::{Check, Explorer};
@@ -213,12 +213,12 @@ impl Explorer<'_> {
             self.refuse_reg(Code::ContextAccess, reg, message)
         };
         let at = u32::try_from(off).map_err(|_| invalid())?;
-        let info = self.kind.info().context;
+        let Some(info) = self.kind.info().context else { return Err(invalid()) };
         if self.kind == ProgramKind::SocketFilter && skb_field_to_come(at) {
             return Err(self.unsupported("this field of __sk_buff"));
         }
         let field = info.field_at(at).ok_or_else(invalid)?;
-        if field.name == "egress_ifindex" && !self.program.section.contains("devmap") {
+        if field.name == "egress_ifindex" && self.program.attach != Some(AttachType::XdpDevmap) {
             return Err(Box::new(
                 invalid().help("this field exists in programs of sections `xdp/devmap` only"),
             ));

@@ -153,7 +153,38 @@ impl<'p> Explorer<'p> {
                 frame.regs[Reg::R1.index()] = Value::pointer(buffer);
                 frame.regs[Reg::R2.index()] = Value::constant(size.into());
             }
-            ProgramKind::Xdp | ProgramKind::SocketFilter => {
+            ProgramKind::Xdp
+            | ProgramKind::SocketFilter
+            | ProgramKind::Kprobe
+            | ProgramKind::SchedCls
+            | ProgramKind::SchedAct
+            | ProgramKind::Tracepoint
+            | ProgramKind::PerfEvent
+            | ProgramKind::CgroupSkb
+            | ProgramKind::CgroupSock
+            | ProgramKind::LwtIn
+            | ProgramKind::LwtOut
+            | ProgramKind::LwtXmit
+            | ProgramKind::SockOps
+            | ProgramKind::SkSkb
+            | ProgramKind::CgroupDevice
+            | ProgramKind::SkMsg
+            | ProgramKind::RawTracepoint
+            | ProgramKind::CgroupSockAddr
+            | ProgramKind::LwtSeg6local
+            | ProgramKind::LircMode2
+            | ProgramKind::SkReuseport
+            | ProgramKind::FlowDissector
+            | ProgramKind::CgroupSysctl
+            | ProgramKind::RawTracepointWritable
+            | ProgramKind::CgroupSockopt
+            | ProgramKind::Tracing
+            | ProgramKind::StructOps
+            | ProgramKind::Ext
+            | ProgramKind::Lsm
+            | ProgramKind::SkLookup
+            | ProgramKind::Syscall
+            | ProgramKind::Netfilter => {
                 frame.regs[Reg::R1.index()] = Value::pointer(Kind::Context);
             }
         }

@@ -137,6 +137,10 @@ pub fn verify(program: &Program, options: &Options) -> Result<Accepted, Rejectio
         let diagnostic = Diagnostic::program(Code::UnsupportedProgramKind, message);
         return refuse(vec![diagnostic], Stats::default());
     };
+    if kind.info().context.is_none() {
+        let message = format!("programs of kind {} are not supported yet", kind.info().name);
+        return refuse(vec![Diagnostic::program(Code::UnsupportedProgramKind, message)], Stats::default());
+    }
     let layout = match Layout::new(program) {
         Ok(layout) => layout,
         Err(diagnostic) => return refuse(vec![*diagnostic], Stats::default()),

@@ -150,15 +150,20 @@ pub const fn abi_hash() -> u64 {
     i = 0;
     while i < crate::kinds::PROGRAM_KINDS.len() {
         let row = &crate::kinds::PROGRAM_KINDS[i];
+        i += 1;
+        let context = match row.context {
+            Some(context) if row.kind.runs() => context,
+            _ => continue,
+        };
         hash = fnv(hash, row.name.as_bytes());
+        hash = fnv(hash, &[row.kind as u8]);
         let mut f = 0;
-        while f < row.context.fields.len() {
-            let field = &row.context.fields[f];
+        while f < context.fields.len() {
+            let field = &context.fields[f];
             hash = fnv(hash, &field.offset.to_le_bytes());
             hash = fnv(hash, &field.native_offset.to_le_bytes());
             f += 1;
         }
-        i += 1;
     }
     let sizes = [
         size_of::<crate::env::Env>(),

@@ -20,5 +20,5 @@ pub mod trap;
 
 pub use arg::{Arg, ArgLength, Ret};
 pub use helpers::HelperId;
-pub use kinds::ProgramKind;
+pub use kinds::{AttachType, NativeKind, ProgramKind};
 pub use maps::MapKind;

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::slice;
 
-use brolga_runtime::{Packet, ProgramHandle, ProgramKind, SocketPacket, Worker};
+use brolga_runtime::{NativeKind, Packet, ProgramHandle, SocketPacket, Worker};
 
 use crate::error::{EINVAL, ENOSPC, fail};
 use crate::map::bytes;
@@ -48,20 +48,21 @@ pub unsafe extern "C" fn brolga_test_run(
     };
     // SAFETY: as above.
     let data = unsafe { bytes(run.data.cast(), run.len) };
-    let (result, meta, out) = match program.kind() {
-        ProgramKind::Xdp => {
+    let (result, meta, out) = match program.kind().native() {
+        Some(NativeKind::Xdp) => {
             let mut packet = Packet::new(data);
             let result = program.run(worker, &mut packet);
             (result, packet.meta().to_vec(), packet.data().to_vec())
         }
-        ProgramKind::SocketFilter => {
+        Some(NativeKind::SocketFilter) => {
             let mut packet = SocketPacket::new(data).without_link_header();
             (program.run(worker, &mut packet), Vec::new(), data.to_vec())
         }
-        ProgramKind::RawMemory => {
+        Some(NativeKind::RawMemory) => {
             let mut memory = data.to_vec();
             (program.run_raw(worker, &mut memory), Vec::new(), memory)
         }
+        None => return fail(EINVAL, "programs of this kind cannot be run"),
     };
     match result {
         Ok(result) => run.result = result,

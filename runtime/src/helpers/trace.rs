@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "called by compiled code; reads strings by address")]
 
-use brolga_abi::ProgramKind;
+use brolga_abi::NativeKind;
 use brolga_abi::context::{SkbContext, XdpContext};
 use brolga_abi::env::Env;
 
@@ -64,16 +64,16 @@ impl Run<'_> {
         // SAFETY: the environment of a run; its context is of the kind that the session recorded.
         let packet = unsafe {
             let context = (*self.env).context;
-            match self.state.kind {
-                ProgramKind::Xdp => {
+            match self.state.kind.native() {
+                Some(NativeKind::Xdp) => {
                     let context = &*context.cast::<XdpContext>();
                     context.data_meta.addr()..context.data_end.addr()
                 }
-                ProgramKind::SocketFilter => {
+                Some(NativeKind::SocketFilter) => {
                     let context = &*context.cast::<SkbContext>();
                     context.data.addr()..context.data.addr() + context.len as usize
                 }
-                ProgramKind::RawMemory => 0..0,
+                Some(NativeKind::RawMemory) | None => 0..0,
             }
         };
         let ranges = [self.stack..self.state.stack_top, packet];

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn judge_all(file: &str, program: &Program, count: u64, kernel: &Kernel, rng: &mut Rng, counts: &mut Counts) {
-    if !program.findings.is_empty() || program.kind.is_none_or(|k| k.info().number.is_none()) {
+    if !program.findings.is_empty() || program.kind.is_none_or(|k| k.number().is_none()) {
         return;
     }
     // The kernel is given no BTF here, so to it all functions are static.

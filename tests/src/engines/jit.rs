@@ -5,8 +5,8 @@ use brolga_compiler::program::{MapId, Object};
 use brolga_compiler::verify;
 use brolga_runtime::jit::{self, Options, Programs};
 use brolga_runtime::{
-    Instance as RuntimeInstance, MapError, Packet, ProgramKind, Runtime, RuntimeOptions, SocketPacket,
-    Update, Worker,
+    Instance as RuntimeInstance, MapError, NativeKind, Packet, Runtime, RuntimeOptions, SocketPacket, Update,
+    Worker,
 };
 
 use super::{Contents, Engine, Error, Input, Instance, Module, Output};
@@ -82,18 +82,19 @@ fn failed(error: impl std::fmt::Display) -> Error {
 impl Instance for Loaded {
     fn run(&mut self, program: usize, input: &Input) -> Result<Output, Error> {
         let program = self.instance.program(&self.module.programs[program].name).map_err(failed)?;
-        match program.kind() {
-            ProgramKind::Xdp => {
+        match program.kind().native() {
+            Some(NativeKind::Xdp) => {
                 let mut packet = Packet::new(&input.data);
                 let ret = program.run(&mut self.worker, &mut packet).map_err(failed)?;
                 Ok(Output { ret, data: packet.data().to_vec(), meta: packet.meta().to_vec() })
             }
-            ProgramKind::SocketFilter => {
+            Some(NativeKind::SocketFilter) => {
                 let mut packet = SocketPacket::new(&input.data).without_link_header();
                 let ret = program.run(&mut self.worker, &mut packet).map_err(failed)?;
                 Ok(Output { ret, data: input.data.clone(), meta: Vec::new() })
             }
-            ProgramKind::RawMemory => {
+            None => Err(Error::Unsupported(format!("running {} programs", program.kind().info().name))),
+            Some(NativeKind::RawMemory) => {
                 let mut data = input.data.clone();
                 let ret = program.run_raw(&mut self.worker, &mut data).map_err(failed)?;
                 Ok(Output { ret, data, meta: Vec::new() })

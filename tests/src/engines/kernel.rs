@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use brolga_abi::{HelperId, MapKind, ProgramKind};
+use brolga_abi::{HelperId, MapKind, NativeKind, ProgramKind};
 use brolga_compiler::isa::{
     AluOp, CallTarget, Endianness, Imm64, Insn, Operand, Reg, Size, Width, encode_all,
 };
@@ -142,11 +142,11 @@ fn load_program(
     result: &KernelMap,
     log: bool,
 ) -> Result<Wrapped, Error> {
-    let (number, memory) = match program.kind {
-        Some(ProgramKind::Xdp) => (XDP, None),
-        Some(ProgramKind::SocketFilter) => (SOCKET_FILTER, None),
-        Some(ProgramKind::RawMemory) => (XDP, Some(array(program.raw_memory_len.max(1))?)),
-        None => return Err(Error::Unsupported("a program of no kind".to_owned())),
+    let (number, memory) = match program.kind.and_then(ProgramKind::native) {
+        Some(NativeKind::Xdp) => (XDP, None),
+        Some(NativeKind::SocketFilter) => (SOCKET_FILTER, None),
+        Some(NativeKind::RawMemory) => (XDP, Some(array(program.raw_memory_len.max(1))?)),
+        None => return Err(Error::Unsupported("a program of a kind that is not run".to_owned())),
     };
     let insns = wrap(program, maps, result, memory.as_ref())?;
     let program = KernelProgram::load(number, &encode_all(&insns, Endianness::Little), log);

@@ -2,7 +2,7 @@
 //!
 //! A statement leaves every scalar register initialised and every pointer register as it was.
 
-use brolga_abi::{HelperId, ProgramKind};
+use brolga_abi::{HelperId, NativeKind};
 use brolga_compiler::isa::{
     AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, Operand, Reg, Size, Width,
 };
@@ -71,7 +71,7 @@ pub(super) struct Block<'a> {
     /// Registers that hold scalars, `r0` to `r5` first.
     pub scalars: Vec<Reg>,
     pub region: Option<Region>,
-    pub kind: ProgramKind,
+    pub kind: NativeKind,
     pub subprogs: &'a mut Vec<Subprog>,
     pub depth: u32,
     /// Loops written so far: their bodies are run several times by a verifier.
@@ -401,7 +401,7 @@ impl Block<'_> {
     }
 
     fn helper(&mut self) {
-        if self.kind != ProgramKind::Xdp {
+        if self.kind != NativeKind::Xdp {
             self.call(HelperId::GetSmpProcessorId);
             return self.after_call();
         }

@@ -12,7 +12,7 @@ pub mod text;
 
 use std::sync::Arc;
 
-use brolga_abi::{MapKind, ProgramKind};
+use brolga_abi::{MapKind, NativeKind};
 use brolga_compiler::isa::{AluOp, Cond, Insn, Operand, Reg, Size, Width};
 use brolga_compiler::program::{GlobalData, MapDef, MapId, Program};
 
@@ -71,7 +71,7 @@ pub fn maps() -> Arc<[MapDef]> {
 #[must_use]
 pub fn generate(seed: u64) -> Generated {
     let mut rng = Rng::new(seed);
-    let kind = if rng.one_in(3) { ProgramKind::RawMemory } else { ProgramKind::Xdp };
+    let kind = if rng.one_in(3) { NativeKind::RawMemory } else { NativeKind::Xdp };
     let mut data = vec![0; LENGTH];
     for chunk in data.chunks_mut(8) {
         chunk.copy_from_slice(&rng.value().to_le_bytes()[..chunk.len()]);
@@ -91,7 +91,8 @@ pub fn generate(seed: u64) -> Generated {
         at += 1;
         body(&mut rng, &mut text, subprog, &mut subprogs);
     }
-    let mut program = Program::from_insns(&format!("seed_{seed}"), kind, text.finish(), maps());
+    let mut program =
+        Program::from_insns(&format!("seed_{seed}"), kind.program_kind(), text.finish(), maps());
     program.raw_memory_len = LENGTH as u32;
     Generated { module: Module::single(program), elements, input: Input { data } }
 }
@@ -107,23 +108,23 @@ pub(crate) struct Subprog {
 
 /// The main function: checks its packet, sets up its registers, does things, and mixes what came of
 /// them into `r0`.
-fn main(rng: &mut Rng, text: &mut Text, kind: ProgramKind, subprogs: &mut Vec<Subprog>) {
+fn main(rng: &mut Rng, text: &mut Text, kind: NativeKind, subprogs: &mut Vec<Subprog>) {
     let out = text.label();
     text.mov(Reg::R6, Reg::R1);
     init_stack(rng, text);
     let region = match kind {
-        ProgramKind::Xdp => {
+        NativeKind::Xdp => {
             text.mov_imm(Reg::R0, 1);
             reload_packet(text, out);
             Region { base: Reg::R7, len: CHECKED, aligned: false, end: Some(Reg::R8), out }
         }
-        ProgramKind::RawMemory | ProgramKind::SocketFilter => {
+        NativeKind::RawMemory | NativeKind::SocketFilter => {
             Region { base: Reg::R6, len: LENGTH as u32, aligned: false, end: None, out }
         }
     };
     let scalars: Vec<Reg> = match kind {
-        ProgramKind::Xdp => vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5],
-        ProgramKind::RawMemory | ProgramKind::SocketFilter => {
+        NativeKind::Xdp => vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5],
+        NativeKind::RawMemory | NativeKind::SocketFilter => {
             vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8]
         }
     };
@@ -151,7 +152,7 @@ fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, subprogs: &mut Vec<Sub
         text.mov_imm(reg, rng.imm());
     }
     let scalars = vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8];
-    let kind = ProgramKind::RawMemory;
+    let kind = NativeKind::RawMemory;
     let depth = subprog.depth;
     let mut block = Block { rng, text, scalars, region, kind, subprogs, depth, loops: 0 };
     let statements = 2 + block.rng.below(6);

@@ -12,7 +12,7 @@ pub mod helpers;
 pub mod maps;
 pub mod memory;
 
-use brolga_abi::ProgramKind;
+use brolga_abi::{NativeKind, ProgramKind};
 use brolga_compiler::isa::InsnIdx;
 use brolga_compiler::program::Program;
 
@@ -97,19 +97,19 @@ impl Machine {
 
     /// Runs a program from its first instruction.
     pub fn run(&mut self, program: usize, input: &Input) -> Result<Output, Fault> {
-        let Some(kind) = self.programs[program].kind else {
-            let cause = Cause::Unsupported("programs of an unknown kind".to_owned());
+        let Some(kind) = self.programs[program].kind.and_then(ProgramKind::native) else {
+            let cause = Cause::Unsupported("programs of this kind".to_owned());
             return Err(Fault { program: self.programs[program].name.clone(), at: InsnIdx(0), cause });
         };
         let (region, r1, r2) = self.enter(kind, &input.data);
         let result = exec::run(self, program, r1, r2);
         let (data, meta) = match kind {
-            ProgramKind::Xdp => {
+            NativeKind::Xdp => {
                 let p = &self.memory.packet;
                 (p.bytes[p.data..p.end].to_vec(), p.bytes[p.meta..p.data].to_vec())
             }
-            ProgramKind::SocketFilter => (input.data.clone(), Vec::new()),
-            ProgramKind::RawMemory => (self.memory.bytes(region).to_vec(), Vec::new()),
+            NativeKind::SocketFilter => (input.data.clone(), Vec::new()),
+            NativeKind::RawMemory => (self.memory.bytes(region).to_vec(), Vec::new()),
         };
         self.memory.release(region);
         self.memory.end_run();
@@ -125,9 +125,9 @@ impl Machine {
     }
 
     /// Lays out what a program of a kind finds in `r1` and `r2`.
-    fn enter(&mut self, kind: ProgramKind, data: &[u8]) -> (RegionId, u64, Option<u64>) {
+    fn enter(&mut self, kind: NativeKind, data: &[u8]) -> (RegionId, u64, Option<u64>) {
         match kind {
-            ProgramKind::Xdp => {
+            NativeKind::Xdp => {
                 let end = HEADROOM + data.len();
                 let mut bytes = vec![0; end.max(XDP_ROOM)];
                 bytes[HEADROOM..end].copy_from_slice(data);
@@ -146,7 +146,7 @@ impl Machine {
                 self.memory.bytes_mut(region)[12..16].copy_from_slice(&1u32.to_le_bytes());
                 (region, self.memory.address(region, 0), None)
             }
-            ProgramKind::SocketFilter => {
+            NativeKind::SocketFilter => {
                 let header = ETH_HLEN.min(data.len());
                 let region = self.memory.add(What::Context, sk_buff(data, header), true);
                 // Only `cb` may be written.
@@ -156,7 +156,7 @@ impl Machine {
                     Packet { bytes: data.to_vec(), data: header, end: data.len(), ..Packet::default() };
                 (region, self.memory.address(region, 0), None)
             }
-            ProgramKind::RawMemory => {
+            NativeKind::RawMemory => {
                 let region = self.memory.add(What::Raw, data.to_vec(), true);
                 (region, self.memory.address(region, 0), Some(data.len() as u64))
             }

@@ -10,7 +10,7 @@
 
 extern const struct brolga_descriptor DESCRIPTOR;
 
-enum { XDP, SOCKET_FILTER, RAW_MEMORY }; /* the order of Brolga's program kinds */
+enum { RAW_MEMORY = 0, SOCKET_FILTER = 1, XDP = 6 }; /* the numbers of Brolga's program kinds */
 
 static int fail(const char *what, const char *why)
 {

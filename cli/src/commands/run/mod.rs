@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use brolga_abi::ProgramKind;
+use brolga_abi::{NativeKind, ProgramKind};
 use brolga_compiler::program::Program;
 use brolga_runtime::{Instance, ProgramHandle, Runtime, RuntimeOptions, Trace, Worker, jit};
 use serde::Serialize;
@@ -63,7 +63,10 @@ pub fn run(args: &RunArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     }
     let mut worker = runtime.worker().map_err(usage)?;
     let handle = instance.program(&program.name).map_err(usage)?;
-    let mut run = Run::new(args, handle.kind());
+    let Some(kind) = handle.kind().native() else {
+        return Err(Failure::Usage(format!("programs of kind {} cannot be run", handle.kind().info().name)));
+    };
+    let mut run = Run::new(args, kind);
     // What ran before an input broke off is reported all the same.
     let result = run.inputs(&handle, &mut worker, memory.as_deref());
     let maps = if args.maps { maps::maps(&object, &instance) } else { Vec::new() };
@@ -84,10 +87,11 @@ fn trace() -> Trace {
 
 /// Checks that the input is one that programs of a kind run on.
 fn check_input(args: &RunArgs, program: &Program, kind: ProgramKind) -> Result<(), Failure> {
-    let wanted = match kind {
-        ProgramKind::RawMemory if args.ctx.is_none() => "--ctx",
-        ProgramKind::Xdp | ProgramKind::SocketFilter if args.ctx.is_some() => "--pcap or --packet",
-        ProgramKind::RawMemory | ProgramKind::Xdp | ProgramKind::SocketFilter => return Ok(()),
+    let Some(native) = kind.native() else { return Ok(()) };
+    let wanted = match native {
+        NativeKind::RawMemory if args.ctx.is_none() => "--ctx",
+        NativeKind::Xdp | NativeKind::SocketFilter if args.ctx.is_some() => "--pcap or --packet",
+        NativeKind::RawMemory | NativeKind::Xdp | NativeKind::SocketFilter => return Ok(()),
     };
     let (name, kind) = (&program.name, kind.info().name);
     Err(Failure::Usage(format!("program `{name}` is of kind {kind}, which runs on {wanted}")))
@@ -130,7 +134,7 @@ fn refused(error: jit::Error) -> Result<ExitCode, Failure> {
 /// A run over all input, and what came of it.
 struct Run<'a> {
     args: &'a RunArgs,
-    kind: ProgramKind,
+    kind: NativeKind,
     subject: Subject,
     times: Times,
     progress: Progress,
@@ -144,7 +148,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(args: &'a RunArgs, kind: ProgramKind) -> Self {
+    fn new(args: &'a RunArgs, kind: NativeKind) -> Self {
         Self {
             args,
             kind,
@@ -246,16 +250,16 @@ impl<'a> Run<'a> {
     }
 
     fn text(&self, program: &Program, maps: &[Map<'_>], out: &mut Out) -> std::io::Result<()> {
-        let kind = self.kind.info().name;
+        let kind = self.kind.program_kind().info().name;
         write!(out, "{HEADING}{}{HEADING:#} {DIM}({kind}){DIM:#}: ", program.name)?;
         match &self.args.pcap {
             Some(path) => writeln!(out, "{} packets of {}", self.packets, path.display())?,
             None => writeln!(out, "{} bytes", self.bytes)?,
         }
-        if self.args.pcap.is_none() || self.kind.info().verdicts.is_empty() {
+        if self.args.pcap.is_none() || self.kind.program_kind().info().verdicts.is_empty() {
             writeln!(out, "  {:14} {}", "returned", returned(self.kind, self.result))?;
         }
-        if self.args.pcap.is_some() || !self.kind.info().verdicts.is_empty() {
+        if self.args.pcap.is_some() || !self.kind.program_kind().info().verdicts.is_empty() {
             for (name, count) in self.verdicts.counts() {
                 let dim = if count == 0 { DIM } else { anstyle::Style::new() };
                 writeln!(out, "  {dim}{name:14} {count:>8}{dim:#}")?;
@@ -276,7 +280,7 @@ impl<'a> Run<'a> {
         Report {
             object: self.args.object.display().to_string(),
             program: &program.name,
-            kind: self.kind.info().name,
+            kind: self.kind.program_kind().info().name,
             packets: self.packets,
             runs: self.packets * u64::from(self.args.repeat),
             retval: returned(self.kind, self.result),

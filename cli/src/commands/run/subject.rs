@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use brolga_abi::ProgramKind;
+use brolga_abi::NativeKind;
 use brolga_runtime::{Event, Packet, RawMemory, RunError, Session, SocketPacket};
 
 use super::measure::Times;
@@ -31,12 +31,12 @@ pub struct Outcome<'a> {
 
 impl Subject {
     /// What programs of a kind run on.
-    pub fn of(kind: ProgramKind, repeat: u32) -> Self {
+    pub fn of(kind: NativeKind, repeat: u32) -> Self {
         let count = if repeat == 1 { 1 } else { BATCH as usize + 1 };
         match kind {
-            ProgramKind::Xdp => Self::Xdp((0..count).map(|_| Packet::default()).collect()),
-            ProgramKind::SocketFilter => Self::Socket,
-            ProgramKind::RawMemory => Self::Raw(vec![Vec::new(); count]),
+            NativeKind::Xdp => Self::Xdp((0..count).map(|_| Packet::default()).collect()),
+            NativeKind::SocketFilter => Self::Socket,
+            NativeKind::RawMemory => Self::Raw(vec![Vec::new(); count]),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use brolga_abi::ProgramKind;
+use brolga_abi::NativeKind;
 
 /// Most different results without a name that are counted apart.
 const MAX_NUMBERS: usize = 64;
@@ -18,7 +18,7 @@ pub enum Fate {
 
 /// How often each result was seen.
 pub struct Verdicts {
-    kind: ProgramKind,
+    kind: NativeKind,
     named: Vec<u64>,
     numbers: BTreeMap<u64, u64>,
     others: u64,
@@ -26,8 +26,13 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// None yet.
-    pub fn new(kind: ProgramKind) -> Self {
-        Self { kind, named: vec![0; kind.info().verdicts.len()], numbers: BTreeMap::new(), others: 0 }
+    pub fn new(kind: NativeKind) -> Self {
+        Self {
+            kind,
+            named: vec![0; kind.program_kind().info().verdicts.len()],
+            numbers: BTreeMap::new(),
+            others: 0,
+        }
     }
 
     /// Counts a result.
@@ -44,7 +49,7 @@ impl Verdicts {
 
     /// Names and counts: all that the kind has, then numbers that were seen.
     pub fn counts(&self) -> Vec<(String, u64)> {
-        let names = self.kind.info().verdicts.iter().map(|name| (*name).to_owned());
+        let names = self.kind.program_kind().info().verdicts.iter().map(|name| (*name).to_owned());
         let mut counts: Vec<_> = names.zip(self.named.iter().copied()).collect();
         counts.extend(self.numbers.iter().map(|(number, count)| (number.to_string(), *count)));
         if self.others > 0 {
@@ -55,36 +60,36 @@ impl Verdicts {
 }
 
 /// What a program of a kind returned: Linux takes 32 bits of `r0`, `raw_memory` programs return all.
-pub fn returned(kind: ProgramKind, result: u64) -> u64 {
+pub fn returned(kind: NativeKind, result: u64) -> u64 {
     match kind {
-        ProgramKind::Xdp | ProgramKind::SocketFilter => result & 0xffff_ffff,
-        ProgramKind::RawMemory => result,
+        NativeKind::Xdp | NativeKind::SocketFilter => result & 0xffff_ffff,
+        NativeKind::RawMemory => result,
     }
 }
 
 /// What is done with a packet for which a program returned this.
-pub fn fate(kind: ProgramKind, result: u64) -> Fate {
+pub fn fate(kind: NativeKind, result: u64) -> Fate {
     match kind {
         // XDP_PASS, XDP_TX, XDP_REDIRECT; others, unknown ones too, drop.
-        ProgramKind::Xdp if (2..=4).contains(&returned(kind, result)) => Fate::Kept(usize::MAX),
-        ProgramKind::Xdp => Fate::Dropped,
-        ProgramKind::SocketFilter => match usize::try_from(returned(kind, result)).unwrap_or(usize::MAX) {
+        NativeKind::Xdp if (2..=4).contains(&returned(kind, result)) => Fate::Kept(usize::MAX),
+        NativeKind::Xdp => Fate::Dropped,
+        NativeKind::SocketFilter => match usize::try_from(returned(kind, result)).unwrap_or(usize::MAX) {
             0 => Fate::Dropped,
             bytes => Fate::Kept(bytes),
         },
-        ProgramKind::RawMemory => Fate::Kept(usize::MAX),
+        NativeKind::RawMemory => Fate::Kept(usize::MAX),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use brolga_abi::ProgramKind;
+    use brolga_abi::NativeKind;
 
     use super::{Fate, MAX_NUMBERS, Verdicts, fate};
 
     #[test]
     fn results_are_counted_by_name_where_they_have_one() {
-        let mut verdicts = Verdicts::new(ProgramKind::Xdp);
+        let mut verdicts = Verdicts::new(NativeKind::Xdp);
         [1, 1, 2, (7 << 32) | 2, 9].into_iter().for_each(|result| verdicts.count(result));
         let counts: Vec<_> = verdicts.counts().into_iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counts, [("XDP_DROP".to_owned(), 2), ("XDP_PASS".to_owned(), 2), ("9".to_owned(), 1)]);
@@ -92,7 +97,7 @@ mod tests {
 
     #[test]
     fn many_different_results_need_no_more_memory() {
-        let mut verdicts = Verdicts::new(ProgramKind::RawMemory);
+        let mut verdicts = Verdicts::new(NativeKind::RawMemory);
         (0..1000).for_each(|result| verdicts.count(result));
         let counts = verdicts.counts();
         assert_eq!(counts.len(), MAX_NUMBERS + 1);
@@ -101,11 +106,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_dropped() {
-        assert_eq!(fate(ProgramKind::Xdp, 3), Fate::Kept(usize::MAX));
+        assert_eq!(fate(NativeKind::Xdp, 3), Fate::Kept(usize::MAX));
         for result in [0, 1, 5, u64::MAX] {
-            assert_eq!(fate(ProgramKind::Xdp, result), Fate::Dropped);
+            assert_eq!(fate(NativeKind::Xdp, result), Fate::Dropped);
         }
-        assert_eq!(fate(ProgramKind::SocketFilter, 0), Fate::Dropped);
-        assert_eq!(fate(ProgramKind::SocketFilter, 60), Fate::Kept(60));
+        assert_eq!(fate(NativeKind::SocketFilter, 0), Fate::Dropped);
+        assert_eq!(fate(NativeKind::SocketFilter, 60), Fate::Kept(60));
     }
 }

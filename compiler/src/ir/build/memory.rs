@@ -110,7 +110,9 @@ impl Builder<'_> {
     /// equals the context's address plus `uapi`, whatever was added to `base` before.
     fn context_place(&mut self, base: Reg, off: i16, uapi: u32) -> Result<ContextPlace, CompileError> {
         let info = self.kind.info().context;
-        let field = info.field_at(uapi).ok_or_else(|| self.internal("no such context field"))?;
+        let field = info
+            .and_then(|info| info.field_at(uapi))
+            .ok_or_else(|| self.internal("no such context field"))?;
         let native = match field.native_width {
             1 => Size::B,
             2 => Size::H,

@@ -36,6 +36,11 @@ pub fn build(program: &Program, facts: &Facts) -> Result<Unit, CompileError> {
         insn: None,
         what: "a program of unknown kind".to_owned(),
     })?;
+    let native = kind.native().ok_or_else(|| CompileError::Unsupported {
+        program: program.name.clone(),
+        insn: None,
+        what: format!("running programs of kind {}", kind.info().name),
+    })?;
     let ids = || (0u32..).map(SubprogId).take(program.subprogs.len());
     let mut flows = Vec::with_capacity(program.subprogs.len());
     for id in ids() {
@@ -60,7 +65,7 @@ pub fn build(program: &Program, facts: &Facts) -> Result<Unit, CompileError> {
             None => None,
         });
     }
-    Ok(Unit { name: program.name.clone(), kind, maps: Arc::clone(&program.maps), functions })
+    Ok(Unit { name: program.name.clone(), kind: native, maps: Arc::clone(&program.maps), functions })
 }
 
 /// The function that is being made, and where in it.

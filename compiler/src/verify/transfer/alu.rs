@@ -2,7 +2,7 @@
 //!
 //! A number that moves a pointer is marked precise: the proof relies on it from then on.
 
-use brolga_abi::ProgramKind;
+use brolga_abi::kinds::PacketAccess;
 
 use crate::diag::Code;
 use crate::isa::{AluOp, Endian, Endianness, Imm64, Operand, Reg, Size, Width};
@@ -374,9 +374,9 @@ impl Explorer<'_> {
 
     /// Whether programs of this kind may write to the packet.
     pub(in crate::verify) fn may_write_packet(&self) -> bool {
-        match self.kind {
-            ProgramKind::Xdp => true,
-            ProgramKind::SocketFilter | ProgramKind::RawMemory => false,
+        match self.kind.info().packet {
+            PacketAccess::ReadWrite => true,
+            PacketAccess::Read | PacketAccess::None => false,
         }
     }
 }

@@ -61,7 +61,7 @@ int alone(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-SEC("?xdp/optional")
+SEC("?xdp.frags")
 int optional(struct xdp_md *ctx)
 {
 	int x = ctx->ingress_ifindex;
