@@ -197,7 +197,6 @@ fn what_one_program_lacks_does_not_concern_the_others() {
         ("uses_ksym", "`kernel_variable`"),
         ("uses_kconfig", "`CONFIG_HZ`"),
         ("uses_table", "`.data`"),
-        ("uses_kind", "`struct_ops/init`"),
     ] {
         assert!(message(name).contains(needle), "{name}: {}", message(name));
     }
