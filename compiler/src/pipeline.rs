@@ -125,6 +125,7 @@ pub fn emit_text(units: &[Unit<'_>], emit: Emit, options: &CodeOptions) -> Resul
     let target = target_isa(options, Placement::Object)?;
     let mut text = String::new();
     for unit in units {
+        check_byte_order(unit.program, &*target)?;
         let ir = intermediate(unit, options)?;
         if emit == Emit::Ir {
             text += &ir.to_string();
@@ -208,8 +209,53 @@ fn compile_units(
     let (mut lowering, mut compiler) = (Lowering::new(target), Compiler::new(target));
     units
         .iter()
-        .map(|unit| compile_unit(intermediate(unit, options)?, &mut lowering, &mut compiler))
+        .map(|unit| {
+            check_byte_order(unit.program, target)?;
+            compile_unit(intermediate(unit, options)?, &mut lowering, &mut compiler)
+        })
         .collect()
+}
+
+/// A program of the other byte order than the machine's is compiled only where it shares no numbers
+/// with anybody: its memory is swapped, but not what helpers, maps and the host take for numbers.
+fn check_byte_order(program: &Program, target: &dyn TargetIsa) -> Result<(), CompileError> {
+    use isa::{AtomicOp, Endianness, Imm64, Insn};
+
+    let order = match target.endianness() {
+        cranelift_codegen::ir::Endianness::Little => Endianness::Little,
+        cranelift_codegen::ir::Endianness::Big => Endianness::Big,
+    };
+    if program.endianness == order {
+        return Ok(());
+    }
+    let frozen = |index: u32| {
+        let map = program.maps.get(MapId(index).index());
+        map.and_then(|map| map.global.as_ref()).is_some_and(|global| global.readonly)
+    };
+    let shares = |insn: &Insn| match *insn {
+        Insn::Call(isa::CallTarget::Helper(_) | isa::CallTarget::Kfunc { .. }) => true,
+        Insn::LoadImm64 { imm: Imm64::MapIdxValue { index, .. }, .. } => !frozen(index),
+        Insn::LoadImm64 { imm: Imm64::MapIdx(_), .. } => true,
+        // Cranelift adds in the other order on big-endian machines only.
+        Insn::Atomic { op: AtomicOp::Add { .. }, .. } => order == Endianness::Little,
+        _ => false,
+    };
+    let first = program.insns.iter().position(shares);
+    if program.kind == Some(ProgramKind::RawMemory) && first.is_none() {
+        return Ok(());
+    }
+    let what = match program.endianness {
+        Endianness::Big => {
+            "code for little-endian machines of a program for big-endian ones (bpfeb): compile it for one of those, \
+             such as s390x-unknown-linux-gnu, or its source with clang's `--target=bpf`"
+        }
+        Endianness::Little => {
+            "code for big-endian machines of a program for little-endian ones: compile its source with clang's \
+             `--target=bpfeb`"
+        }
+    };
+    let insn = first.and_then(|at| u32::try_from(at).ok()).map(isa::InsnIdx);
+    Err(CompileError::Unsupported { program: program.name.clone(), insn, what: what.to_owned() })
 }
 
 /// Compiles all functions of a program.

@@ -147,6 +147,9 @@ pub enum Rmw {
     Or,
     Xor,
     Exchange,
+    /// Adds as a big-endian machine does; the only operation for which swapping the operand and the
+    /// result is not enough.
+    AddBigEndian,
 }
 
 /// An address: a value and a displacement, and what the verifier proved of the access.

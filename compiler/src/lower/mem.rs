@@ -1,6 +1,7 @@
 //! Lowers loads, stores and atomics.
 //!
-//! An access is little-endian, except the context's. Atomics are sequentially consistent, which is
+//! An access is little-endian, except the context's: where the program is big-endian, its values were
+//! swapped before. Atomics are sequentially consistent, which is
 //! at least what the ISA asks for, and so are load-acquire and store-release.
 //!
 //! A stack frame is not cleared. Where the verifier lets a program read stack that it never wrote, as
@@ -54,14 +55,18 @@ impl FunctionLowering<'_> {
 
     pub(super) fn atomic_rmw(&mut self, op: Rmw, mem: Mem, size: Size, value: Value) -> clif::Value {
         let (address, value) = (self.address(&mem), self.value(value));
+        let flags = match op {
+            Rmw::AddBigEndian => flags(&mem).with_endianness(Endianness::Big),
+            Rmw::Add | Rmw::And | Rmw::Or | Rmw::Xor | Rmw::Exchange => flags(&mem),
+        };
         let op = match op {
-            Rmw::Add => AtomicRmwOp::Add,
+            Rmw::Add | Rmw::AddBigEndian => AtomicRmwOp::Add,
             Rmw::And => AtomicRmwOp::And,
             Rmw::Or => AtomicRmwOp::Or,
             Rmw::Xor => AtomicRmwOp::Xor,
             Rmw::Exchange => AtomicRmwOp::Xchg,
         };
-        self.builder.ins().atomic_rmw(part_type(size), flags(&mem), op, address, value)
+        self.builder.ins().atomic_rmw(part_type(size), flags, op, address, value)
     }
 
     pub(super) fn atomic_cas(&mut self, mem: Mem, _: Size, expected: Value, value: Value) -> clif::Value {

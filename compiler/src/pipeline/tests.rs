@@ -253,16 +253,28 @@ fn an_unknown_symbol_is_an_error() {
 fn objects_for_all_targets() {
     use ::object::{Object, ObjectSymbol};
 
-    let program = program(
+    let mut program = program(
         "r6 = r1\ncall bpf_ktime_get_ns\nr7 = r0\nr1 = 20\ncall sub\nr0 += r7\nlock *(u64 *)(r6 + 0) += r0\nexit\n\
          sub: r0 = r1\nr0 %= 7\nr0 = be32 r0\nexit",
     );
     let facts = Facts::assumed(&program, |_, _| {});
-    let unit = Unit { program: &program, facts: &facts };
-    let module = ModuleInfo { name: "a-module", license: "GPL", maps: &program.maps };
+    let maps = Arc::clone(&program.maps);
+    let module = ModuleInfo { name: "a-module", license: "GPL", maps: &maps };
     for triple in ["x86_64", "aarch64", "riscv64gc", "s390x"] {
         let target = format!("{triple}-unknown-linux-gnu").parse().expect("a triple");
         let options = CodeOptions { target, ..options(Optimize::Speed) };
+        program.endianness = match triple {
+            "s390x" => isa::Endianness::Little,
+            _ => isa::Endianness::Big,
+        };
+        let unit = Unit { program: &program, facts: &facts };
+        let error = compile_object(&module, &[unit], &options).expect_err("the byte orders differ");
+        assert!(matches!(error, CompileError::Unsupported { insn: Some(isa::InsnIdx(1)), .. }), "{error}");
+        program.endianness = match triple {
+            "s390x" => isa::Endianness::Big,
+            _ => isa::Endianness::Little,
+        };
+        let unit = Unit { program: &program, facts: &facts };
         let bytes = compile_object(&module, &[unit], &options).unwrap_or_else(|e| panic!("{triple}: {e}"));
         let file = ::object::File::parse(&*bytes).expect("an object file");
         let defined = |name: &str| file.symbols().any(|s| s.name() == Ok(name) && s.is_definition());

@@ -21,7 +21,7 @@ use super::source::Source;
 use super::{LoadError, LoadOptions, MapDef, Problem, Program, SourceLine, Subprog};
 use crate::diag::{Code, Diagnostic};
 use crate::elf::{Binding, SectionIdx, SymbolKind};
-use crate::isa::{CallTarget, Endianness, Imm64, Insn, InsnIdx};
+use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
 
 use brolga_abi::ProgramKind;
 use brolga_abi::kinds::Section;
@@ -171,6 +171,7 @@ pub(super) fn link(
         let mut program = linker.program(FuncIdx(index), kind)?;
         program.maps = Arc::clone(defs);
         program.gpl_compatible = gpl_compatible;
+        program.endianness = source.elf.endianness;
         program.raw_memory_len = options.raw_memory_len;
         program.btf.clone_from(&source.btf);
         program.kernel.clone_from(&options.target.types);
@@ -202,12 +203,6 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
             )
             .help("give the kind if the section's name is one of your own"),
         );
-    }
-    if source.elf.endianness == Endianness::Big {
-        findings.push(Diagnostic::program(
-            Code::UnsupportedFeature,
-            "the object was compiled for big-endian machines (bpfeb)",
-        ));
     }
     if func.binding == Binding::Local && Some(func.section) != source.text {
         findings.push(Diagnostic::program(

@@ -279,6 +279,8 @@ pub struct Program {
     pub core: CoreRelocations,
     /// Source lines, sorted by instruction; may be empty.
     pub lines: Vec<SourceLine>,
+    /// Byte order of memory as its instructions see it.
+    pub endianness: Endianness,
     /// Whether the object's licence is GPL-compatible.
     pub gpl_compatible: bool,
     /// `raw_memory` programs: bytes of the buffer that `r1` points to.
@@ -346,6 +348,7 @@ impl Program {
             maps,
             core: CoreRelocations::default(),
             lines: Vec::new(),
+            endianness: Endianness::Little,
             gpl_compatible: true,
             raw_memory_len: 0,
             btf: None,

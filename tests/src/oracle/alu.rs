@@ -5,6 +5,8 @@
 
 use brolga_compiler::isa::{AluOp, AtomicOp, Cond, Endian, Size, Width};
 
+use super::memory::ByteOrder;
+
 /// The result of `dst op= src` in 64 or 32 bits; 32-bit results are zero-extended.
 #[must_use]
 pub fn binary(op: AluOp, width: Width, dst: u64, src: u64) -> u64 {
@@ -78,13 +80,15 @@ pub fn sign_extend(width: Width, from: Size, value: u64) -> u64 {
     }
 }
 
-/// A byte swap on a little-endian machine.
+/// A byte swap on a machine of a byte order.
 #[must_use]
-pub fn endian(kind: Endian, size: Size, value: u64) -> u64 {
+pub fn endian(order: ByteOrder, kind: Endian, size: Size, value: u64) -> u64 {
     let kept = truncate(size, value);
-    match kind {
-        Endian::ToLe => kept,
-        Endian::ToBe | Endian::Swap => kept.swap_bytes() >> (64 - 8 * size.bytes()),
+    let swapped = kept.swap_bytes() >> (64 - 8 * size.bytes());
+    match (kind, order) {
+        (Endian::Swap, _) => swapped,
+        (Endian::ToLe, ByteOrder::Little) | (Endian::ToBe, ByteOrder::Big) => kept,
+        (Endian::ToLe, ByteOrder::Big) | (Endian::ToBe, ByteOrder::Little) => swapped,
     }
 }
 
@@ -155,8 +159,9 @@ mod tests {
 
     #[test]
     fn swaps_and_extensions() {
-        assert_eq!(endian(Endian::ToBe, Size::H, 0xaabb_1122), 0x2211);
-        assert_eq!(endian(Endian::ToLe, Size::W, 0xaabb_ccdd_1122_3344), 0x1122_3344);
+        assert_eq!(endian(ByteOrder::Little, Endian::ToBe, Size::H, 0xaabb_1122), 0x2211);
+        assert_eq!(endian(ByteOrder::Big, Endian::ToBe, Size::H, 0xaabb_1122), 0x1122);
+        assert_eq!(endian(ByteOrder::Little, Endian::ToLe, Size::W, 0xaabb_ccdd_1122_3344), 0x1122_3344);
         assert_eq!(sign_extend(Width::W32, Size::B, 0x80), 0xffff_ff80);
         assert_eq!(sign_extend(Width::W64, Size::W, 0x8000_0000), 0xffff_ffff_8000_0000);
     }

@@ -87,6 +87,18 @@ pub struct Memory {
     /// How many bytes were read from the stack that nothing had written: the result then depends on
     /// more than the program and its input.
     pub uninitialised_reads: u64,
+    /// The order in which the program that runs has the bytes of numbers in memory.
+    pub order: ByteOrder,
+}
+
+/// An order of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// The least significant first.
+    #[default]
+    Little,
+    /// The most significant first.
+    Big,
 }
 
 impl Memory {
@@ -202,15 +214,23 @@ impl Memory {
 
     /// A value that a program loads, zero-extended.
     pub fn load(&mut self, address: u64, size: Size) -> Result<u64, Cause> {
+        let mut bytes = self.read(address, size.bytes() as usize)?;
+        if self.order == ByteOrder::Big {
+            bytes.reverse();
+        }
         let mut word = [0; 8];
-        let bytes = self.read(address, size.bytes() as usize)?;
         word[..bytes.len()].copy_from_slice(&bytes);
         Ok(u64::from_le_bytes(word))
     }
 
     /// A value that a program stores: its low bytes.
     pub fn store(&mut self, address: u64, size: Size, value: u64) -> Result<(), Cause> {
-        self.write(address, &value.to_le_bytes()[..size.bytes() as usize])
+        let mut bytes = value.to_le_bytes();
+        let bytes = &mut bytes[..size.bytes() as usize];
+        if self.order == ByteOrder::Big {
+            bytes.reverse();
+        }
+        self.write(address, bytes)
     }
 
     fn packet_range(&self, address: u64, size: usize) -> Result<std::ops::Range<usize>, Cause> {

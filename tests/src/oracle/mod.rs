@@ -13,12 +13,12 @@ pub mod maps;
 pub mod memory;
 
 use brolga_abi::{NativeKind, ProgramKind};
-use brolga_compiler::isa::InsnIdx;
+use brolga_compiler::isa::{Endianness, InsnIdx};
 use brolga_compiler::program::Program;
 
 pub use fault::{Cause, Fault};
 use maps::Map;
-use memory::{Memory, Packet, RegionId, What};
+use memory::{ByteOrder, Memory, Packet, RegionId, What};
 
 use crate::engines::{Input, Module, Output};
 
@@ -100,6 +100,10 @@ impl Machine {
         let Some(kind) = self.programs[program].kind.and_then(ProgramKind::native) else {
             let cause = Cause::Unsupported("programs of this kind".to_owned());
             return Err(Fault { program: self.programs[program].name.clone(), at: InsnIdx(0), cause });
+        };
+        self.memory.order = match self.programs[program].endianness {
+            Endianness::Little => ByteOrder::Little,
+            Endianness::Big => ByteOrder::Big,
         };
         let (region, r1, r2) = self.enter(kind, &input.data);
         let result = exec::run(self, program, r1, r2);

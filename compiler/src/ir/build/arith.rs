@@ -2,13 +2,13 @@
 //!
 //! Registers are I64. A 32-bit operation takes the low halves as I32 and widens its result with
 //! zeros; the low half of a value that was widened so is the narrow value itself, so that chains of
-//! 32-bit operations stay narrow. Bytecode sees a little-endian machine whatever the target is.
+//! 32-bit operations stay narrow. Bytecode sees a machine of the program's byte order whatever the target is.
 
 use super::Builder;
 use crate::diag::CompileError;
 use crate::ir::function::{Type, Value};
 use crate::ir::ops::{Binary, Compare, ExtendKind, Op, Unary};
-use crate::isa::{AluOp, Cond, Endian, Imm64, Operand, Reg, Size, Width};
+use crate::isa::{AluOp, Cond, Endian, Endianness, Imm64, Operand, Reg, Size, Width};
 use crate::program::MapId;
 
 impl Builder<'_> {
@@ -142,12 +142,16 @@ impl Builder<'_> {
 
     pub(super) fn endian(&mut self, kind: Endian, size: Size, dst: Reg) {
         let a = self.reg(dst);
-        let value = match (kind, size) {
-            (_, Size::B) | (Endian::ToLe, Size::DW) => a,
-            (Endian::ToLe, Size::H | Size::W) => self.truncate(a, size),
-            (Endian::ToBe | Endian::Swap, Size::H) => self.swap(Unary::Swap16, a),
-            (Endian::ToBe | Endian::Swap, Size::W) => self.swap(Unary::Swap32, a),
-            (Endian::ToBe | Endian::Swap, Size::DW) => self.swap(Unary::Swap64, a),
+        let swaps = match (kind, self.program.endianness) {
+            (Endian::Swap, _) | (Endian::ToBe, Endianness::Little) | (Endian::ToLe, Endianness::Big) => true,
+            (Endian::ToLe, Endianness::Little) | (Endian::ToBe, Endianness::Big) => false,
+        };
+        let value = match (swaps, size) {
+            (_, Size::B) | (false, Size::DW) => a,
+            (false, Size::H | Size::W) => self.truncate(a, size),
+            (true, Size::H) => self.swap(Unary::Swap16, a),
+            (true, Size::W) => self.swap(Unary::Swap32, a),
+            (true, Size::DW) => self.swap(Unary::Swap64, a),
         };
         self.set(dst, value);
     }

@@ -106,7 +106,7 @@ impl Builder<'_> {
             _ => Access::Mixed,
         };
         let mem = Mem { base: key, off: 0, access };
-        let index = self.push(Op::Load { mem, size: Size::W, extend: ExtendKind::Zero }, Type::I64);
+        let index = self.load_ordered(mem, Size::W, ExtendKind::Zero);
         let entries = self.const64(u64::from(self.program.maps[map.index()].max_entries));
         let inside = self.compare(Compare::Ult, index, entries);
         let element = self.push(Op::MapElemAddr { map, index }, Type::I64);

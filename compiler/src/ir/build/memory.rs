@@ -1,15 +1,17 @@
 //! Loads, stores and atomics, and the context's rewriting from the UAPI's layout to the native one.
 //!
 //! The context is read in the machine's own byte order, a whole field at a time; part of a field is
-//! cut out of it afterwards, as little-endian bytecode sees it.
+//! cut out of it afterwards, as bytecode of the program's byte order sees it. All other operations are
+//! little-endian, so that passes need to know of one order only: what a big-endian program loads and
+//! stores is swapped here.
 
 use brolga_abi::context::Field;
 
 use super::Builder;
 use crate::diag::CompileError;
 use crate::ir::function::{Type, Value};
-use crate::ir::ops::{Binary, ExtendKind, Mem, Op, Rmw};
-use crate::isa::{AtomicOp, Operand, Reg, Size, Width};
+use crate::ir::ops::{Binary, ExtendKind, Mem, Op, Rmw, Unary};
+use crate::isa::{AtomicOp, Endianness, Operand, Reg, Size, Width};
 use crate::verify::Access;
 
 /// A context access: the native field and the byte within it.
@@ -44,7 +46,7 @@ impl Builder<'_> {
             self.load_context(size, kind, base, off, field)?
         } else {
             let mem = self.mem(base, off)?;
-            self.push(Op::Load { mem, size, extend: kind }, Type::I64)
+            self.load_ordered(mem, size, kind)
         };
         self.set(dst, value);
         Ok(())
@@ -68,11 +70,58 @@ impl Builder<'_> {
         }
         let mem = self.mem(base, off)?;
         let value = match (src, size) {
-            (Operand::Imm(imm), Size::B | Size::H | Size::W) => self.const32(imm.cast_unsigned()),
+            (Operand::Imm(imm), Size::B | Size::H | Size::W) if !self.is_big_endian() => {
+                self.const32(imm.cast_unsigned())
+            }
             (_, Size::B | Size::H | Size::W | Size::DW) => self.operand(src, Width::W64),
         };
+        let value = self.ordered(size, value);
         self.push_effect(Op::Store { mem, size, value });
         Ok(())
+    }
+
+    fn is_big_endian(&self) -> bool {
+        self.program.endianness == Endianness::Big
+    }
+
+    /// The low bytes of an I64 in the order in which the program's machine has them in memory; or what
+    /// they mean, if they were loaded.
+    fn ordered(&mut self, size: Size, value: Value) -> Value {
+        if !self.is_big_endian() {
+            return value;
+        }
+        let op = match size {
+            Size::B => return value,
+            Size::H => Unary::Swap16,
+            Size::W => Unary::Swap32,
+            Size::DW => Unary::Swap64,
+        };
+        self.push(Op::Unary { op, a: value }, Type::I64)
+    }
+
+    /// A load of memory that is not the context.
+    pub(super) fn load_ordered(&mut self, mem: Mem, size: Size, kind: ExtendKind) -> Value {
+        if !self.is_big_endian() {
+            return self.push(Op::Load { mem, size, extend: kind }, Type::I64);
+        }
+        let loaded = self.push(Op::Load { mem, size, extend: ExtendKind::Zero }, Type::I64);
+        let value = self.ordered(size, loaded);
+        match (kind, size) {
+            (ExtendKind::Sign, Size::B | Size::H | Size::W) => {
+                self.push(Op::Extend { kind, from: size, a: value }, Type::I64)
+            }
+            (ExtendKind::Zero, _) | (ExtendKind::Sign, Size::DW) => value,
+        }
+    }
+
+    /// What [`Self::ordered`] does, for a value of the type of `size`.
+    fn ordered_part(&mut self, size: Size, value: Value) -> Value {
+        if !self.is_big_endian() || size == Size::DW {
+            return self.ordered(size, value);
+        }
+        let wide = self.widen(value);
+        let swapped = self.ordered(size, wide);
+        self.push(Op::Trunc(swapped), Type::I32)
     }
 
     fn load_context(
@@ -96,8 +145,12 @@ impl Builder<'_> {
         let whole = size.bytes() == place.field.width;
         let extend = if whole { kind } else { ExtendKind::Zero };
         let mut value = self.push(Op::Load { mem: place.mem, size: place.native, extend }, Type::I64);
-        if place.within > 0 {
-            let bits = self.const64(u64::from(place.within) * 8);
+        let below = match self.program.endianness {
+            Endianness::Little => place.within,
+            Endianness::Big => place.field.width - size.bytes() - place.within,
+        };
+        if below > 0 {
+            let bits = self.const64(u64::from(below) * 8);
             value = self.binary(Binary::Ushr, value, bits, Type::I64);
         }
         if !whole {
@@ -143,6 +196,9 @@ impl Builder<'_> {
         };
         let value = self.operand(Operand::Reg(src), width);
         let (op, old_to) = match op {
+            AtomicOp::Add { fetch } if self.is_big_endian() => {
+                (Rmw::AddBigEndian, fetch.then_some(src))
+            }
             AtomicOp::Add { fetch } => (Rmw::Add, fetch.then_some(src)),
             AtomicOp::Or { fetch } => (Rmw::Or, fetch.then_some(src)),
             AtomicOp::And { fetch } => (Rmw::And, fetch.then_some(src)),
@@ -150,12 +206,20 @@ impl Builder<'_> {
             AtomicOp::Xchg => (Rmw::Exchange, Some(src)),
             AtomicOp::Cmpxchg => {
                 let expected = self.operand(Operand::Reg(Reg::R0), width);
+                let (expected, value) =
+                    (self.ordered_part(size, expected), self.ordered_part(size, value));
                 let old = self.push(Op::AtomicCas { mem, size, expected, value }, ty);
+                let old = self.ordered_part(size, old);
                 self.set_old(width, Reg::R0, old);
                 return Ok(());
             }
         };
-        let old = self.push(Op::AtomicRmw { op, mem, size, value }, ty);
+        let in_order = op == Rmw::AddBigEndian;
+        let value = if in_order { value } else { self.ordered_part(size, value) };
+        let mut old = self.push(Op::AtomicRmw { op, mem, size, value }, ty);
+        if old_to.is_some() && !in_order {
+            old = self.ordered_part(size, old);
+        }
         if let Some(reg) = old_to {
             self.set_old(width, reg, old);
         }
@@ -179,6 +243,7 @@ impl Builder<'_> {
     ) -> Result<(), CompileError> {
         let mem = self.mem(base, off)?;
         let value = self.push(Op::LoadAcquire { mem, size }, Type::I64);
+        let value = self.ordered(size, value);
         self.set(dst, value);
         Ok(())
     }
@@ -192,6 +257,7 @@ impl Builder<'_> {
     ) -> Result<(), CompileError> {
         let mem = self.mem(base, off)?;
         let value = self.reg(src);
+        let value = self.ordered(size, value);
         self.push_effect(Op::StoreRelease { mem, size, value });
         Ok(())
     }

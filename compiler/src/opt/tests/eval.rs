@@ -198,6 +198,12 @@ impl Machine<'_> {
                     Rmw::Or => old | get(value),
                     Rmw::Xor => old ^ get(value),
                     Rmw::Exchange => get(value),
+                    Rmw::AddBigEndian => {
+                        let unused = 64 - 8 * size.bytes();
+                        let number = |word: u64| word.swap_bytes() >> unused;
+                        self.store(at(&mem), size, number(number(old).wrapping_add(get(value))));
+                        return number(old);
+                    }
                 };
                 self.store(at(&mem), size, new);
                 old

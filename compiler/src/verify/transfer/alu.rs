@@ -5,7 +5,7 @@
 use brolga_abi::kinds::PacketAccess;
 
 use crate::diag::Code;
-use crate::isa::{AluOp, Endian, Endianness, Imm64, Operand, Reg, Size, Width};
+use crate::isa::{AluOp, Endian, Imm64, Operand, Reg, Size, Width};
 use crate::program::MapId;
 use crate::verify::ShiftRule;
 use crate::verify::explore::{Check, Explorer};
@@ -160,7 +160,7 @@ impl Explorer<'_> {
         }
         let value = *self.state.reg(dst);
         let num = if value.is_scalar() { value.num } else { Scalar::UNKNOWN };
-        self.set(dst, Value::scalar(num.endian(kind, size, Endianness::Little)));
+        self.set(dst, Value::scalar(num.endian(kind, size, self.program.endianness)));
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! way, says so where it is listed.
 
 use crate::diag::Code;
-use crate::isa::{Operand, Reg, Size};
+use crate::isa::{Endianness, Operand, Reg, Size};
 use crate::program::MapId;
 use crate::verify::check::{By, Direction, Request};
 use crate::verify::explore::{Check, Explorer};
@@ -156,9 +156,12 @@ impl Explorer<'_> {
         let Access::MapValue { off: Some(off), .. } = access else { return None };
         let start = usize::try_from(off).ok()?;
         let bytes = global.initial.get(start..)?.get(..size.bytes() as usize)?;
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        Some(sized(Scalar::constant(u64::from_le_bytes(word)), size, signed))
+        let push = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
+        let word = match self.program.endianness {
+            Endianness::Little => bytes.iter().rev().fold(0, push),
+            Endianness::Big => bytes.iter().fold(0, push),
+        };
+        Some(sized(Scalar::constant(word), size, signed))
     }
 }
 

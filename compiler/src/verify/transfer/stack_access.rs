@@ -6,7 +6,7 @@
 
 use super::mem::{Stored, Transfer, sized};
 use crate::diag::Code;
-use crate::isa::{Reg, Size};
+use crate::isa::{Endianness, Reg, Size};
 use crate::verify::check::Extent;
 use crate::verify::explore::{Check, Explorer};
 use crate::verify::scalar::Scalar;
@@ -51,7 +51,7 @@ impl Explorer<'_> {
             self.set(dst, slot.spill);
             return Ok(());
         }
-        if size <= spilled && off % 8 == 0 {
+        if size <= spilled && self.is_low_part(off, size, spilled) {
             self.note_slot(extent.frame, slot_of(off));
             let mut value = slot.spill;
             let fits = value.num.umax() <= Scalar::unknown_of(how.size).umax();
@@ -73,6 +73,16 @@ impl Explorer<'_> {
             self.set(dst, sized(value, how.size, signed));
         }
         Ok(())
+    }
+
+    /// Whether a load yields the low bytes of a register of which `spilled` bytes were stored at the
+    /// start of the slot.
+    fn is_low_part(&self, off: i32, size: usize, spilled: usize) -> bool {
+        let low = match self.program.endianness {
+            Endianness::Little => 0,
+            Endianness::Big => spilled - size,
+        };
+        usize::try_from(off.rem_euclid(8)) == Ok(low)
     }
 
     /// What bytes that are no spill yield together: zero where all are.
