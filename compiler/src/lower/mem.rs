@@ -56,7 +56,7 @@ impl FunctionLowering<'_> {
     pub(super) fn atomic_rmw(&mut self, op: Rmw, mem: Mem, size: Size, value: Value) -> clif::Value {
         let (address, value) = (self.address(&mem), self.value(value));
         let flags = match op {
-            Rmw::AddBigEndian => flags(&mem).with_endianness(Endianness::Big),
+            Rmw::AddBigEndian => flags_in(&mem, Endianness::Big),
             Rmw::Add | Rmw::And | Rmw::Or | Rmw::Xor | Rmw::Exchange => flags(&mem),
         };
         let op = match op {
@@ -106,6 +106,11 @@ impl FunctionLowering<'_> {
 
 /// How an access is marked.
 fn flags(mem: &Mem) -> MemFlagsData {
+    flags_in(mem, Endianness::Little)
+}
+
+/// How an access in a byte order is marked.
+fn flags_in(mem: &Mem, order: Endianness) -> MemFlagsData {
     let flags = MemFlagsData::new().with_notrap();
     match mem.access {
         Access::Context { .. } => flags,
@@ -114,6 +119,6 @@ fn flags(mem: &Mem) -> MemFlagsData {
         | Access::Packet
         | Access::MapValue { .. }
         | Access::RawMemory
-        | Access::Mixed => flags.with_endianness(Endianness::Little),
+        | Access::Mixed => flags.with_endianness(order),
     }
 }

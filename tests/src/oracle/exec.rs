@@ -135,7 +135,9 @@ impl Run<'_> {
                 self.set(dst, alu::sign_extend(width, from, self.get(src)?))?;
             }
             Insn::Neg { width, dst } => self.set(dst, alu::negate(width, self.get(dst)?))?,
-            Insn::Endian { kind, size, dst } => self.set(dst, alu::endian(self.machine.memory.order, kind, size, self.get(dst)?))?,
+            Insn::Endian { kind, size, dst } => {
+                self.set(dst, alu::endian(self.machine.memory.order, kind, size, self.get(dst)?))?
+            }
             Insn::AddrSpaceCast { .. } => return Err(Cause::Unsupported("arenas".to_owned())),
             Insn::LoadImm64 { dst, imm } => {
                 let value = self.imm64(imm)?;

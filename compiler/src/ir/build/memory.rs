@@ -196,9 +196,7 @@ impl Builder<'_> {
         };
         let value = self.operand(Operand::Reg(src), width);
         let (op, old_to) = match op {
-            AtomicOp::Add { fetch } if self.is_big_endian() => {
-                (Rmw::AddBigEndian, fetch.then_some(src))
-            }
+            AtomicOp::Add { fetch } if self.is_big_endian() => (Rmw::AddBigEndian, fetch.then_some(src)),
             AtomicOp::Add { fetch } => (Rmw::Add, fetch.then_some(src)),
             AtomicOp::Or { fetch } => (Rmw::Or, fetch.then_some(src)),
             AtomicOp::And { fetch } => (Rmw::And, fetch.then_some(src)),
@@ -206,8 +204,7 @@ impl Builder<'_> {
             AtomicOp::Xchg => (Rmw::Exchange, Some(src)),
             AtomicOp::Cmpxchg => {
                 let expected = self.operand(Operand::Reg(Reg::R0), width);
-                let (expected, value) =
-                    (self.ordered_part(size, expected), self.ordered_part(size, value));
+                let (expected, value) = (self.ordered_part(size, expected), self.ordered_part(size, value));
                 let old = self.push(Op::AtomicCas { mem, size, expected, value }, ty);
                 let old = self.ordered_part(size, old);
                 self.set_old(width, Reg::R0, old);
