@@ -59,6 +59,16 @@ pub struct Selection {
     pub kind: Vec<KindChoice>,
 }
 
+/// Which kernel's types an object is loaded for.
+#[derive(Debug, clap::Args)]
+pub struct KernelArg {
+    /// The kernel's types: raw BTF, an ELF file with BTF such as vmlinux, or one of BTFhub's `.btf.tar.xz`;
+    /// `own` takes the object's own types for the kernel's. By default the running kernel's where an object
+    /// is only judged, and `own` where it runs
+    #[arg(long, value_name = "PATH")]
+    pub btf: Option<PathBuf>,
+}
+
 /// A kind that is given for programs.
 #[derive(Clone, Debug)]
 pub struct KindChoice {
@@ -95,6 +105,12 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub selection: Selection,
 
+    /// The kernel's types: raw BTF, an ELF file with BTF such as vmlinux, one of BTFhub's `.btf.tar.xz`, or
+    /// a directory with any number of them; `own` takes the object's own types for the kernel's. May be given
+    /// several times: every object is judged for every kernel. By default the running kernel's
+    #[arg(long, value_name = "PATH")]
+    pub btf: Vec<PathBuf>,
+
     /// Bytes of the buffer that `raw_memory` programs get
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub memory: u32,
@@ -117,6 +133,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub selection: Selection,
+
+    #[command(flatten)]
+    pub kernel: KernelArg,
 
     /// Run on every packet of a pcap or pcapng capture
     #[arg(long, value_name = "FILE")]
@@ -209,6 +228,9 @@ pub struct CompileArgs {
     #[command(flatten)]
     pub selection: Selection,
 
+    #[command(flatten)]
+    pub kernel: KernelArg,
+
     /// Bytes of the buffer that `raw_memory` programs get
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub memory: u32,
@@ -262,6 +284,9 @@ pub struct InspectArgs {
     #[command(flatten)]
     pub selection: Selection,
 
+    #[command(flatten)]
+    pub kernel: KernelArg,
+
     /// Print the BTF types, too; as C they are all that is printed
     #[arg(
         long, value_enum, value_name = "AS", num_args = 0..=1, require_equals = true,
@@ -283,6 +308,9 @@ pub struct DisasmArgs {
 
     #[command(flatten)]
     pub selection: Selection,
+
+    #[command(flatten)]
+    pub kernel: KernelArg,
 
     /// How the instructions are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -9,6 +9,7 @@ use brolga_compiler::diag::CompileError;
 use brolga_compiler::program::LoadError;
 
 use crate::capture::CaptureError;
+use crate::kernels::KernelError;
 use crate::style;
 
 /// Exit code: what was judged was not good.
@@ -43,6 +44,13 @@ pub enum Failure {
         path: PathBuf,
         /// Why.
         error: Box<LoadError>,
+    },
+    /// A file holds no kernel's types.
+    Kernel {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<KernelError>,
     },
     /// A capture could not be read.
     Capture {
@@ -85,6 +93,7 @@ impl fmt::Display for Failure {
             Self::Write { path, error } => write!(f, "cannot write `{}`: {error}", path.display()),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Load { path, error } => write!(f, "cannot load `{}`: {error}", path.display()),
+            Self::Kernel { path, error } => write!(f, "kernel's types in `{}`: {error}", path.display()),
             Self::Capture { path, error } => write!(f, "capture `{}`: {error}", path.display()),
             Self::Tool { program, message } => write!(f, "`{program}` failed: {message}"),
             Self::Compile(error) => error.fmt(f),

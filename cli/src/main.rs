@@ -8,6 +8,7 @@ mod capture;
 mod commands;
 mod failure;
 mod io;
+mod kernels;
 mod literal;
 mod objects;
 mod style;

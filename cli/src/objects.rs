@@ -4,24 +4,40 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use brolga_compiler::diag::{Diagnostic, Severity};
-use brolga_compiler::program::{self, LoadOptions, MapId, Object, Program};
+use brolga_compiler::program::{self, LoadOptions, MapId, Object, Program, Target};
 use brolga_compiler::verify::{self, Accepted, Rejection};
 
 use crate::args::Selection;
 use crate::failure::Failure;
 use crate::io;
+use crate::kernels::KernelSource;
 
 /// Reads and loads an object.
-pub fn load(path: &Path, selection: &Selection, raw_memory_len: u32) -> Result<Object, Failure> {
-    let bytes = io::read(path)?;
-    let mut options = LoadOptions { raw_memory_len, ..LoadOptions::default() };
+pub fn load(
+    path: &Path,
+    selection: &Selection,
+    raw_memory_len: u32,
+    kernel: &KernelSource,
+) -> Result<Object, Failure> {
+    load_bytes(path, &io::read(path)?, selection, raw_memory_len, &kernel.read()?)
+}
+
+/// Loads the bytes of an object.
+pub fn load_bytes(
+    path: &Path,
+    bytes: &[u8],
+    selection: &Selection,
+    raw_memory_len: u32,
+    target: &Target,
+) -> Result<Object, Failure> {
+    let mut options = LoadOptions { raw_memory_len, target: target.clone(), ..LoadOptions::default() };
     for choice in &selection.kind {
         match choice.program.as_ref().or(selection.program.as_ref()) {
             Some(program) => _ = options.kinds.insert(program.clone(), choice.kind),
             None => options.kind = Some(choice.kind),
         }
     }
-    let object = program::load(&bytes, &options)
+    let object = program::load(bytes, &options)
         .map_err(|error| Failure::Load { path: path.to_owned(), error: Box::new(error) })?;
     check_kind(&object, &options)?;
     Ok(object)

@@ -85,7 +85,8 @@ fn rejected_and_unsupported_programs_have_exit_codes_of_their_own() {
     assert!(text.exits(1).contains("error[null-map-value]"), "{}", text.stdout);
     assert!(text.stdout.contains("*value += 1"), "{}", text.stdout);
 
-    let unsupported = brolga(&["verify", "tests/cases/programs/load/unsupported.bpf.o", "--format", "json"]);
+    let object = "tests/cases/programs/load/unsupported.bpf.o";
+    let unsupported = brolga(&["verify", object, "--program", "uses_map", "--format", "json"]);
     unsupported.exits(3);
     assert!(unsupported.json().iter().any(|line| line["verdict"] == "unsupported"));
 

@@ -12,13 +12,14 @@ use serde::Serialize;
 use crate::args::{DisasmArgs, Format};
 use crate::failure::Failure;
 use crate::io::Out;
+use crate::kernels::KernelSource;
 use crate::objects;
 use crate::style::{DIM, HEADING, WARNING};
 use crate::value::hex;
 
 /// Runs the command.
 pub fn run(args: &DisasmArgs, out: &mut Out) -> Result<ExitCode, Failure> {
-    let object = objects::load(&args.object, &args.selection, 0)?;
+    let object = objects::load(&args.object, &args.selection, 0, &KernelSource::to_run(&args.kernel)?)?;
     let names: Vec<&str> = object.maps.iter().map(|map| map.name.as_str()).collect();
     let programs = objects::select(&args.object, &object, &args.selection)?;
     for (i, program) in programs.into_iter().enumerate() {

@@ -38,6 +38,38 @@ pub fn first_bytes<const N: usize>(path: &Path) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Opens a file.
+pub fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| Failure::Read { path: path.to_owned(), error })
+}
+
+/// The files in a directory.
+pub fn files_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let fail = |error| Failure::Read { path: path.to_owned(), error };
+    let entries = std::fs::read_dir(path).map_err(fail)?;
+    let paths: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(fail)?;
+    Ok(paths.into_iter().filter(|path| path.is_file()).collect())
+}
+
+/// The files in a directory and in those within it. Links to directories are not followed.
+pub fn files_below(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(path) = open.pop() {
+        let fail = |error| Failure::Read { path: path.clone(), error };
+        for entry in std::fs::read_dir(&path).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            if entry.file_type().map_err(fail)?.is_dir() {
+                open.push(entry.path());
+            } else if entry.path().is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    Ok(files)
+}
+
 /// Writes a whole file, or to `out`.
 pub fn write(path: &Path, bytes: &[u8], out: &mut Out) -> Result<(), Failure> {
     if is_standard(path) {
@@ -139,6 +171,11 @@ pub fn progress_of_runs(runs: u64) -> Progress {
         return ProgressBar::hidden();
     }
     bar(ProgressBar::new(runs), "{bar:40} {human_pos}/{human_len} runs, {eta} left")
+}
+
+/// A bar over kernels for which objects are judged.
+pub fn progress_of_kernels(kernels: usize) -> Progress {
+    bar(ProgressBar::new(kernels as u64), "{bar:40} {human_pos}/{human_len} kernels, {eta} left")
 }
 
 /// Standard error has the bar, and only where it is a terminal.

@@ -47,6 +47,7 @@ pub struct Builder {
     kind: Option<ProgramKind>,
     kinds: BTreeMap<String, ProgramKind>,
     raw_memory_len: u32,
+    kernel: program::Target,
     features: CpuFeatures,
     globals: Vec<(String, Vec<u8>)>,
 }
@@ -137,6 +138,7 @@ impl Builder {
             kind: None,
             kinds: BTreeMap::new(),
             raw_memory_len: 0,
+            kernel: program::Target::default(),
             features: CpuFeatures::Baseline,
             globals: Vec::new(),
         }
@@ -160,6 +162,14 @@ impl Builder {
     #[must_use]
     pub fn raw_memory_len(mut self, len: u32) -> Self {
         self.raw_memory_len = len;
+        self
+    }
+
+    /// The kernel that CO-RE relocations and externs are resolved against. By default there is none, and
+    /// the object's own types stand for a kernel's, as fits programs that run without one.
+    #[must_use]
+    pub fn kernel(mut self, kernel: program::Target) -> Self {
+        self.kernel = kernel;
         self
     }
 
@@ -224,7 +234,7 @@ impl Builder {
             kind: self.kind,
             kinds: self.kinds.clone(),
             raw_memory_len: self.raw_memory_len,
-            ..LoadOptions::default()
+            target: self.kernel.clone(),
         };
         let mut object = program::load(bytes, &options).map_err(load_error)?;
         for (name, bytes) in &self.globals {

@@ -13,6 +13,7 @@ use crate::args::{CompileArgs, Cpu, Emit};
 use crate::commands::verify::findings;
 use crate::failure::Failure;
 use crate::io::{self, Out, link};
+use crate::kernels::KernelSource;
 use crate::objects::{self, Judgement};
 
 /// Runs the command. Nothing is written unless all programs are accepted.
@@ -24,7 +25,8 @@ pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
         ));
     }
     let options = options(args)?;
-    let object = objects::load(&args.object, &args.selection, args.memory)?;
+    let object =
+        objects::load(&args.object, &args.selection, args.memory, &KernelSource::to_run(&args.kernel)?)?;
     let programs = match args.emit {
         Emit::Exe => vec![objects::select_one(&args.object, &object, &args.selection)?],
         _ => objects::select_autoload(&args.object, &object, &args.selection)?,

@@ -1,5 +1,6 @@
 //! `brolga inspect`: what an object holds.
 
+mod core;
 mod globals;
 mod maps;
 mod names;
@@ -19,6 +20,7 @@ use self::types::TypeReport;
 use crate::args::{Format, InspectArgs};
 use crate::failure::Failure;
 use crate::io::Out;
+use crate::kernels::KernelSource;
 use crate::objects;
 use crate::style::{DIM, HEADING};
 
@@ -27,7 +29,7 @@ pub fn run(args: &InspectArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     if let Some(code) = types::alone(args, out)? {
         return Ok(code);
     }
-    let object = objects::load(&args.object, &args.selection, 0)?;
+    let object = objects::load(&args.object, &args.selection, 0, &KernelSource::to_judge(&args.kernel)?)?;
     let programs = objects::select(&args.object, &object, &args.selection)?;
     let report = Report::new(&args.object.display().to_string(), &object, &programs, args.types.is_some());
     match args.format {

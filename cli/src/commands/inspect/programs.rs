@@ -5,9 +5,10 @@ use std::io::Write;
 
 use brolga_abi::HelperId;
 use brolga_compiler::isa::{CallTarget, Imm64, Insn, InsnIdx};
-use brolga_compiler::program::{Program, Subprog};
+use brolga_compiler::program::{POISON, Program, Subprog};
 use serde::Serialize;
 
+use super::core::CoreReport;
 use crate::io::Out;
 use crate::style::{DIM, WARNING};
 
@@ -21,6 +22,7 @@ pub(super) struct ProgramReport<'a> {
     functions: Vec<FunctionReport<'a>>,
     /// What its instructions refer to: relocations, as they were resolved, and calls.
     references: Vec<Reference>,
+    core: Vec<CoreReport>,
     findings: Vec<String>,
 }
 
@@ -72,6 +74,7 @@ impl<'a> ProgramReport<'a> {
             insns: program.insns.len(),
             functions: program.subprogs.iter().enumerate().map(function).collect(),
             references: insns.filter_map(|(at, insn)| Reference::of(program, at, insn)).collect(),
+            core: CoreReport::all(program),
             findings: program.findings.iter().map(|finding| finding.message.clone()).collect(),
         }
     }
@@ -102,7 +105,7 @@ impl<'a> ProgramReport<'a> {
                 writeln!(out, "    {label}: {}", names.into_iter().collect::<Vec<_>>().join(", "))?;
             }
         }
-        Ok(())
+        CoreReport::text(&self.core, out)
     }
 }
 
@@ -125,6 +128,8 @@ impl Reference {
             Insn::LoadImm64 { imm: Imm64::Func(off), .. } | Insn::Call(CallTarget::Subprog(off)) => {
                 (Referent::Function, function(*off)?, None)
             }
+            // What CO-RE made of an instruction is told with its relocations.
+            Insn::Call(CallTarget::Helper(POISON)) => return None,
             Insn::Call(CallTarget::Helper(number)) => {
                 let helper = HelperId::from_number(*number);
                 let name = helper.map_or_else(|| format!("helper {number}"), |id| id.info().name.to_owned());

@@ -24,6 +24,7 @@ use crate::capture::Packet;
 use crate::commands::verify::findings;
 use crate::failure::Failure;
 use crate::io::{self, CaptureFile, CaptureOutput, Out, Progress};
+use crate::kernels::KernelSource;
 use crate::objects::{self, Verdict};
 use crate::style::{DIM, HEADING};
 use maps::Map;
@@ -38,7 +39,8 @@ pub fn run(args: &RunArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     let memory = args.ctx.as_deref().map(io::read).transpose()?;
     let raw_memory_len = memory.as_ref().map_or(Ok(0), |memory| u32::try_from(memory.len()));
     let raw_memory_len = raw_memory_len.map_err(|_| Failure::Usage("--ctx: more than 4 GiB".to_owned()))?;
-    let mut object = objects::load(&args.object, &args.selection, raw_memory_len)?;
+    let mut object =
+        objects::load(&args.object, &args.selection, raw_memory_len, &KernelSource::to_run(&args.kernel)?)?;
     for setting in &args.set_global {
         setup::set_global(&mut object, setting)?;
     }
