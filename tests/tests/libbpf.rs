@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use brolga_compiler::isa::{Imm64, Insn};
 use brolga_compiler::program::{LoadOptions, Object, load};
-use brolga_tests::libbpf::{Comparison, Outcome, Prepared, compare_all, compare_programs, prepare};
+use brolga_tests::libbpf::{
+    Comparison, Outcome, Prepared, compare_all, compare_core, compare_programs, prepare,
+};
 use brolga_tests::objects::{self, or_skip};
 use brolga_tests::selftests::Cpu;
 use brolga_tests::{repo, running};
@@ -47,7 +49,8 @@ fn programs_are_those_of_libbpf() {
     ];
     let files: Vec<_> = found.into_iter().flatten().flatten().collect();
     let Some(target) = or_skip("the running kernel's types", running::target()) else { return };
-    let report = compare_all(&files, &target);
+    let mut report = compare_all(&files, &target);
+    report.extend(compare_core(&files, &target).expect("a temporary file"));
     println!("{report}");
 
     let collections = files.iter().map(|file| collection(&file.name).to_owned()).collect();
@@ -69,7 +72,7 @@ fn programs_are_those_of_libbpf() {
 #[test]
 fn differences_are_seen() {
     let bytes = std::fs::read(repo::root().join("examples/firewall.bpf.o")).expect("an example");
-    let Outcome::Prepared(prepared) = prepare(&bytes) else {
+    let Outcome::Prepared(prepared) = prepare(&bytes, None) else {
         let _: Option<()> = or_skip("bpf(2)", Err("an example cannot be prepared".to_owned()));
         return;
     };

@@ -1,12 +1,13 @@
 //! Compares loading with libbpf 1.7: `loadcheck [OBJECT...]`.
 //!
-//! Without arguments: all objects of `xdp-tools`, `libbpf-tools` and the kernel's selftests. Prints what
+//! Without arguments: all objects of `xdp-tools`, `libbpf-tools` and the kernel's selftests. The selftests' objects for
+//! CO-RE relocations are also compared against each of the kernels that they were written for. Prints what
 //! could not be compared and why, what Brolga does not load, what differs, and the counts; exits with 1
 //! where something is not loaded or differs.
 
 use std::process::ExitCode;
 
-use brolga_tests::libbpf::compare_all;
+use brolga_tests::libbpf::{compare_all, compare_core};
 use brolga_tests::objects::{self, ObjectFile, or_skip};
 use brolga_tests::running;
 use brolga_tests::selftests::Cpu;
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     let mut files = Vec::new();
     for path in &paths {
         match std::fs::read(path) {
-            Ok(bytes) => files.push(ObjectFile { name: path.clone(), bytes }),
+            Ok(bytes) => files.push(ObjectFile { name: path.trim_end_matches(".o").to_owned(), bytes }),
             Err(error) => eprintln!("{path}: {error}"),
         }
     }
@@ -34,7 +35,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let report = compare_all(&files, &target);
+    let mut report = compare_all(&files, &target);
+    match compare_core(&files, &target) {
+        Ok(core) => report.extend(core),
+        Err(error) => eprintln!("loadcheck: {error}"),
+    }
     println!("{report}");
     let same = report.failures().is_empty() && report.programs().1.is_empty();
     if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -5,9 +5,10 @@
 //! variables, are not compared.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use brolga_compiler::isa::{Endianness, NoNames, RawInsn, decode_slot, disasm, encode_all};
-use brolga_compiler::program::{LoadOptions, MapDef, Object, Program, Target, load};
+use brolga_compiler::program::{KernelTypes, LoadOptions, MapDef, Object, Program, Target, load};
 
 use super::prepare::{LeftOut, Outcome, Prepared, prepare};
 use crate::objects::ObjectFile;
@@ -66,14 +67,45 @@ pub struct Report {
 #[must_use]
 pub fn compare_all(files: &[ObjectFile], target: &Target) -> Report {
     let options = LoadOptions { target: target.clone(), ..LoadOptions::default() };
-    let objects = files.iter().map(|file| (file.name.clone(), compare(file, &options)));
+    let objects = files.iter().map(|file| (file.name.clone(), compare(file, &options, None)));
     Report { objects: objects.collect() }
 }
 
-fn compare(file: &ObjectFile, options: &LoadOptions) -> Comparison {
+/// Compares each of the selftests' objects for CO-RE relocations against each of the kernels that they
+/// were written for, which are objects of that collection, too.
+///
+/// # Errors
+///
+/// Where no temporary file can be written.
+pub fn compare_core(files: &[ObjectFile], target: &Target) -> std::io::Result<Report> {
+    let mut report = Report::default();
+    for kernel in files {
+        let Some((_, kernel_name)) = kernel.name.split_once("/btf__core_reloc_") else { continue };
+        let types = match load(&kernel.bytes, &LoadOptions::default()).map(|object| object.btf) {
+            Ok(Some(btf)) => KernelTypes::from(btf),
+            Ok(None) | Err(_) => continue,
+        };
+        let options = LoadOptions { target: Target { types, ..target.clone() }, ..LoadOptions::default() };
+        let path = tempfile::NamedTempFile::new()?;
+        std::fs::write(path.path(), &kernel.bytes)?;
+        for file in files {
+            let Some((_, test)) = file.name.split_once("/test_core_reloc_") else { continue };
+            let test = test.trim_end_matches("_direct").trim_end_matches("_probed");
+            let variant = kernel_name.strip_prefix(test);
+            if variant.is_some_and(|variant| variant.is_empty() || variant.starts_with("__")) {
+                let name = format!("{}@{kernel_name}", file.name);
+                let file = ObjectFile { name: name.clone(), bytes: file.bytes.clone() };
+                report.objects.insert(name, compare(&file, &options, Some(path.path())));
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn compare(file: &ObjectFile, options: &LoadOptions, types: Option<&Path>) -> Comparison {
     let load = |bytes: &[u8]| load(bytes, options).map_err(|error| error.to_string());
     let ours = load(&file.bytes);
-    let prepared = match prepare(&file.bytes) {
+    let prepared = match prepare(&file.bytes, types) {
         Outcome::Refused(reason) => return Comparison::Refused { reason, loaded: ours.is_ok() },
         Outcome::Unprepared(reason) => {
             return ours.map_or_else(Comparison::Failed, |_| Comparison::Unprepared(reason));
@@ -106,8 +138,11 @@ pub fn compare_programs(object_name: &str, object: &Object, prepared: &Prepared)
             Some(what) => differs(name, what),
         }
     }
-    for left_out in &prepared.left_out {
-        ours.remove(left_out.program.as_str());
+    for LeftOut { program, reason } in &prepared.left_out {
+        let ours = ours.remove(program.as_str());
+        if ours.is_some_and(|program| program.findings.is_empty()) {
+            differs(program, format!("nothing is wrong with it here; libbpf: {}", brief(reason)));
+        }
     }
     for name in ours.keys() {
         differs(name, "not a program for libbpf".to_owned());
@@ -180,7 +215,17 @@ fn show((slot, next): (RawInsn, RawInsn)) -> String {
     }
 }
 
+/// What libbpf printed, in one line.
+fn brief(reason: &str) -> String {
+    reason.trim().replace('\n', " | ").replace("libbpf: ", "")
+}
+
 impl Report {
+    /// Adds what another comparison found out.
+    pub fn extend(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+    }
+
     /// Objects that libbpf opens.
     #[must_use]
     pub fn opened(&self) -> usize {
@@ -220,7 +265,6 @@ impl Report {
 impl std::fmt::Display for Report {
     /// The whole table: what could not be compared, failures, differences, and the counts last.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let brief = |reason: &str| reason.trim().replace('\n', " | ").replace("libbpf: ", "");
         for (name, comparison) in &self.objects {
             match comparison {
                 Comparison::Refused { reason, loaded } => {

@@ -8,5 +8,5 @@ mod compare;
 mod prepare;
 pub mod sys;
 
-pub use compare::{Comparison, Difference, Report, compare_all, compare_programs};
+pub use compare::{Comparison, Difference, Report, compare_all, compare_core, compare_programs};
 pub use prepare::{LeftOut, Outcome, Prepared, prepare};

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 
 use brolga_compiler::isa::RawInsn;
 
@@ -59,15 +60,15 @@ struct Changes {
     without_struct_ops: bool,
 }
 
-/// Opens and prepares an object.
+/// Opens and prepares an object, against the types in a file or those of the running kernel.
 #[must_use]
-pub fn prepare(bytes: &[u8]) -> Outcome {
+pub fn prepare(bytes: &[u8], types: Option<&Path>) -> Outcome {
     let mut changes = Changes { bytes: bytes.to_vec(), ..Changes::default() };
-    if let Err(reason) = Object::open(bytes) {
+    if let Err(reason) = Object::open(bytes, types) {
         return Outcome::Refused(reason);
     }
     for _ in 0..ATTEMPTS {
-        match attempt(&mut changes) {
+        match attempt(&mut changes, types) {
             Ok(prepared) => return Outcome::Prepared(prepared),
             Err(Refusal::Changed) => {}
             Err(Refusal::Final(reason)) => return Outcome::Unprepared(reason),
@@ -83,8 +84,8 @@ enum Refusal {
     Final(String),
 }
 
-fn attempt(changes: &mut Changes) -> Result<Prepared, Refusal> {
-    let object = Object::open(&changes.bytes).map_err(Refusal::Final)?;
+fn attempt(changes: &mut Changes, types: Option<&Path>) -> Result<Prepared, Refusal> {
+    let object = Object::open(&changes.bytes, types).map_err(Refusal::Final)?;
     let names = object.program_names();
     for program in 0..names.len() {
         object.set_autoload(program, !changes.left_out.iter().any(|(at, _)| *at == program));

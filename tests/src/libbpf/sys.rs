@@ -7,6 +7,8 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
@@ -71,12 +73,13 @@ impl Drop for Object {
 }
 
 impl Object {
-    /// Opens an object of this byte text. No map of it will be pinned.
+    /// Opens an object. No map of it will be pinned. Its relocations will be resolved against the types in
+    /// a file, if one is given, else against those of the running kernel.
     ///
     /// # Errors
     ///
     /// What libbpf printed.
-    pub fn open(bytes: &[u8]) -> Result<Self, String> {
+    pub fn open(bytes: &[u8], types: Option<&Path>) -> Result<Self, String> {
         static SET_PRINT: Once = Once::new();
         // SAFETY: `keep` has the type asked for and lives as long as the process.
         SET_PRINT.call_once(|| unsafe {
@@ -85,9 +88,16 @@ impl Object {
         let in_use = lock(&IN_USE);
         lock(&PRINTED).clear();
         let size = bytes.len().try_into().expect("a size");
-        // SAFETY: pointer and size are of one slice, which libbpf reads during this call only; null
-        // options are the default ones.
-        let raw = unsafe { libbpf_sys::bpf_object__open_mem(bytes.as_ptr().cast(), size, ptr::null()) };
+        let types = types.map(|path| CString::new(path.as_os_str().as_bytes()).expect("a path"));
+        let options = libbpf_sys::bpf_object_open_opts {
+            sz: size_of::<libbpf_sys::bpf_object_open_opts>().try_into().expect("a size"),
+            btf_custom_path: types.as_ref().map_or(ptr::null(), |path| path.as_ptr()),
+            ..Default::default()
+        };
+        // SAFETY: pointer and size are of one slice, which libbpf reads during this call only, as it does
+        // the options, which say their own size.
+        let raw =
+            unsafe { libbpf_sys::bpf_object__open_mem(bytes.as_ptr().cast(), size, &raw const options) };
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or_default();
         let object = Self { raw: NonNull::new(raw).ok_or_else(|| printed(errno))?, _in_use: in_use };
         for map in object.maps() {
