@@ -6,6 +6,8 @@
 mod btf;
 mod compile;
 mod kernel;
+#[cfg(feature = "libbpf")]
+mod load;
 mod programs;
 mod run;
 mod stats;
@@ -29,6 +31,9 @@ enum What {
     Compile(compile::Args),
     /// Reading a kernel's BTF.
     Btf(btf::Args),
+    /// Loading and relocating objects against libbpf (needs `bpf(2)`).
+    #[cfg(feature = "libbpf")]
+    Load(load::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +41,8 @@ fn main() -> ExitCode {
         What::Run(args) => run::run(&args),
         What::Compile(args) => compile::run(&args),
         What::Btf(args) => btf::run(&args),
+        #[cfg(feature = "libbpf")]
+        What::Load(args) => load::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,8 @@
 mod compare;
 mod prepare;
 pub mod sys;
+mod time;
 
 pub use compare::{Comparison, Difference, Report, compare_all, compare_core, compare_programs};
 pub use prepare::{LeftOut, Outcome, Prepared, prepare};
+pub use time::{Times, time};

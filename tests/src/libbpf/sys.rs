@@ -6,10 +6,11 @@
 #![expect(unsafe_code, reason = "libbpf is a C library")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::os::fd::RawFd;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use brolga_compiler::isa::{Endianness, RawInsn};
@@ -29,6 +30,12 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// Whether libbpf read the running kernel's types since it was last told to prepare.
+static READ_TYPES: AtomicBool = AtomicBool::new(false);
+
+/// What libbpf prints before it reads the kernel's types.
+const READS_TYPES: &CStr = c"libbpf: loaded kernel BTF";
+
 /// Keeps warnings.
 unsafe extern "C" fn keep(
     level: libbpf_sys::libbpf_print_level,
@@ -36,6 +43,10 @@ unsafe extern "C" fn keep(
     args: *mut libbpf_sys::__va_list_tag,
 ) -> c_int {
     if level > libbpf_sys::LIBBPF_WARN {
+        // SAFETY: the format is a C string.
+        if unsafe { CStr::from_ptr(format) }.to_bytes().starts_with(READS_TYPES.to_bytes()) {
+            READ_TYPES.store(true, Ordering::Relaxed);
+        }
         return 0;
     }
     let mut line = [0u8; 1024];
@@ -189,11 +200,18 @@ impl Object {
     /// What libbpf printed.
     pub fn prepare(&self) -> Result<(), String> {
         lock(&PRINTED).clear();
+        READ_TYPES.store(false, Ordering::Relaxed);
         // SAFETY: the object is open.
         match unsafe { libbpf_sys::bpf_object__prepare(self.raw.as_ptr()) } {
             0 => Ok(()),
             error => Err(printed(error)),
         }
+    }
+
+    /// Whether preparing read the running kernel's types.
+    #[must_use]
+    pub fn read_types(&self) -> bool {
+        READ_TYPES.load(Ordering::Relaxed)
     }
 
     /// Instructions of a program as they stand now; `None` where it is not to be loaded.
@@ -219,17 +237,15 @@ impl Object {
 /// # Errors
 ///
 /// Where bpf(2) is not allowed.
-pub fn any_map() -> std::io::Result<std::os::fd::OwnedFd> {
-    use std::os::fd::FromRawFd;
-    let name = CString::new("any").expect("no zero in it");
+pub fn any_map() -> std::io::Result<OwnedFd> {
     let kind = libbpf_sys::BPF_MAP_TYPE_ARRAY;
     // SAFETY: the name is a C string, and null options are the default ones.
-    let fd = unsafe { libbpf_sys::bpf_map_create(kind, name.as_ptr(), 4, 4, 1, ptr::null()) };
+    let fd = unsafe { libbpf_sys::bpf_map_create(kind, c"any".as_ptr(), 4, 4, 1, ptr::null()) };
     if fd < 0 {
         return Err(std::io::Error::from_raw_os_error(-fd));
     }
     // SAFETY: the descriptor was made above and is owned by nothing else.
-    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Copies a C string.
@@ -240,4 +256,54 @@ pub fn any_map() -> std::io::Result<std::os::fd::OwnedFd> {
 unsafe fn text(text: *const c_char) -> String {
     // SAFETY: as the caller promises.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// What libbpf asks of the kernel at each preparation, beside making maps: to load the object's types and a
+/// trivial program. Only to be timed.
+///
+/// # Errors
+///
+/// Where bpf(2) refuses.
+pub fn ask_kernel(object: &Object) -> std::io::Result<()> {
+    let close = |fd: c_int| {
+        if fd < 0 {
+            return Err(std::io::Error::from_raw_os_error(-fd));
+        }
+        // SAFETY: the descriptor was just made and is owned by nothing else.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        Ok(())
+    };
+    // SAFETY: the object is open; its types live as long, and so do their bytes, whose number is said.
+    unsafe {
+        let types = libbpf_sys::bpf_object__btf(object.raw.as_ptr());
+        if !types.is_null() {
+            let mut size = 0;
+            let bytes = libbpf_sys::btf__raw_data(types, &raw mut size);
+            close(libbpf_sys::bpf_btf_load(bytes, size.into(), ptr::null_mut()))?;
+        }
+    }
+    let slot = |code, imm| libbpf_sys::bpf_insn { code, imm, ..Default::default() };
+    let insns = [slot(0xb7, 0), slot(0x95, 0)];
+    let (kind, count) = (libbpf_sys::BPF_PROG_TYPE_SOCKET_FILTER, insns.len().try_into().expect("two"));
+    // SAFETY: two instructions, which are read during the call only; a null name and null options are allowed.
+    close(unsafe {
+        libbpf_sys::bpf_prog_load(kind, ptr::null(), c"GPL".as_ptr(), insns.as_ptr(), count, ptr::null_mut())
+    })
+}
+
+/// Reads and parses the running kernel's types, as every preparation that needs them does. Only to be timed.
+///
+/// # Errors
+///
+/// Where they cannot be read.
+pub fn read_kernel_types() -> std::io::Result<()> {
+    // SAFETY: the types are freed here and used nowhere.
+    unsafe {
+        let types = libbpf_sys::btf__load_vmlinux_btf();
+        if types.is_null() {
+            return Err(std::io::Error::last_os_error());
+        }
+        libbpf_sys::btf__free(types);
+    }
+    Ok(())
 }
