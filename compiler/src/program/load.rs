@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use brolga_abi::ProgramKind;
 
-use super::maps::Maps;
+use super::maps::{Maps, assign_programs};
 use super::source::{Source, data};
 use super::{LoadError, MapDef, Object, Problem, Program, Target, link};
 
@@ -38,10 +38,12 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     let source = Source::read(bytes)?;
     let license = license(&source)?;
     let mut maps = Maps::read(&source)?;
+    maps.add_struct_ops(&source, &options.target.types)?;
     let defs: Arc<[MapDef]> = std::mem::take(&mut maps.defs).into();
     let gpl_compatible = GPL_COMPATIBLE.contains(&license.as_str());
-    let programs = link::link(&source, &maps, &defs, options, gpl_compatible)?;
+    let mut programs = link::link(&source, &maps, &defs, options, gpl_compatible)?;
     check_initial_programs(&defs, &programs)?;
+    assign_programs(&defs, &mut programs);
     Ok(Object { license, maps: defs, programs, endianness: source.elf.endianness, btf: source.btf })
 }
 

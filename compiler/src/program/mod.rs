@@ -130,8 +130,24 @@ pub struct MapDef {
     pub max_entries: u32,
     /// `BPF_F_*`.
     pub flags: u32,
+    /// `map_extra`: what it means is the kind's, such as a Bloom filter's number of hash functions
+    /// or an arena's address.
+    pub extra: u64,
+    /// The node on which Linux places the map, where `flags` have `BPF_F_NUMA_NODE`.
+    pub numa_node: u32,
+    /// Whether libbpf makes the map when it loads the object: not those of sections such as
+    /// `?.struct_ops`.
+    pub autocreate: bool,
     /// What the map holds where it is global data.
     pub global: Option<GlobalData>,
+    /// What an arena holds at first: the section `.addr_space.1`.
+    pub arena: Option<ArenaData>,
+    /// `struct_ops`: the structure that the map hands to the kernel.
+    pub struct_ops: Option<StructOps>,
+    /// Maps of maps: what the maps in it are like, where the source says so.
+    pub inner: Option<Box<MapDef>>,
+    /// Maps of maps: elements that the source initialises, as (key, map).
+    pub initial_maps: Vec<(u32, MapId)>,
     /// `prog_array`: entries that the source initialises, as (index, program name).
     pub initial_programs: Vec<(u32, String)>,
     /// `LIBBPF_PIN_BY_NAME`: the map is meant to be shared under its name. Recorded only.
@@ -159,7 +175,14 @@ impl MapDef {
             value_size,
             max_entries,
             flags: 0,
+            extra: 0,
+            numa_node: 0,
+            autocreate: true,
             global: None,
+            arena: None,
+            struct_ops: None,
+            inner: None,
+            initial_maps: Vec::new(),
             initial_programs: Vec::new(),
             pinned: false,
             key_type: None,
@@ -177,6 +200,77 @@ pub struct GlobalData {
     pub readonly: bool,
     /// Variables by name, sorted by offset, as symbols and BTF tell.
     pub variables: Vec<Variable>,
+}
+
+/// Variables in an arena. libbpf puts them into its last pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArenaData {
+    /// Byte offset of the section in the arena.
+    pub offset: u64,
+    /// Its initial bytes.
+    pub initial: Arc<[u8]>,
+    /// Variables by name, sorted by offset in the section.
+    pub variables: Vec<Variable>,
+}
+
+/// A structure of callbacks and values that a `struct_ops` map hands to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructOps {
+    /// The structure in the object's BTF.
+    pub ty: TypeId,
+    /// Its name without flavour: `tcp_congestion_ops`.
+    pub name: String,
+    /// Its bytes; zero where programs go.
+    pub initial: Arc<[u8]>,
+    /// Members that are programs, sorted by offset.
+    pub programs: Vec<StructOpsProgram>,
+    /// What the kernel makes of it.
+    pub kernel: StructOpsKernel,
+}
+
+/// A member of a `struct_ops` structure that is a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructOpsProgram {
+    /// The member's name.
+    pub member: String,
+    /// Byte offset in the object's structure.
+    pub offset: u32,
+    /// The program's name.
+    pub program: String,
+}
+
+/// A `struct_ops` structure as the kernel knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StructOpsKernel {
+    /// The object is loaded for no kernel.
+    None,
+    /// The kernel's value, of [`MapDef::value_size`] bytes.
+    Known {
+        /// The module that has the type; `None` for the kernel itself.
+        module: Option<String>,
+        /// The structure in the kernel's BTF.
+        ty: TypeId,
+        /// `struct bpf_struct_ops_…`, the map's value.
+        value_type: TypeId,
+        /// The value's bytes; zero where programs go.
+        value: Arc<[u8]>,
+        /// Byte offsets in the value and indices of the members of [`StructOps::programs`].
+        programs: Vec<(u32, u32)>,
+    },
+    /// The kernel has no such structure, or another one: why libbpf would refuse the object.
+    Refused(String),
+}
+
+/// The member of a `struct_ops` structure that a program is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructOpsSlot {
+    /// The structure's name without flavour: `tcp_congestion_ops`.
+    pub ops: String,
+    /// The member's name.
+    pub member: String,
+    /// The structure's type and the member's index in the kernel's BTF, where the object is loaded
+    /// for a kernel: what libbpf hands over as `attach_btf_id` and `expected_attach_type`.
+    pub kernel: Option<(TypeId, u32)>,
 }
 
 /// A variable in global data.
@@ -277,6 +371,8 @@ pub struct Program {
     pub maps: Arc<[MapDef]>,
     /// CO-RE relocations and what they resolved to.
     pub core: CoreRelocations,
+    /// The member of a `struct_ops` structure that the program is, where a map says so.
+    pub struct_ops: Option<StructOpsSlot>,
     /// Source lines, sorted by instruction; may be empty.
     pub lines: Vec<SourceLine>,
     /// Byte order of memory as its instructions see it.
@@ -347,6 +443,7 @@ impl Program {
             exception_callback: None,
             maps,
             core: CoreRelocations::default(),
+            struct_ops: None,
             lines: Vec::new(),
             endianness: Endianness::Little,
             gpl_compatible: true,

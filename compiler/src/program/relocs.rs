@@ -181,11 +181,11 @@ impl Resolver<'_, '_, '_> {
             if symbol.kind == SymbolKind::Section { offset.cast_unsigned() } else { symbol.value };
         match self.maps.at(section, map_offset) {
             Some(MapRef::Map(id)) => self.set_imm(slot, id, Imm64::MapIdx(id.0)),
-            Some(MapRef::Data(id)) => {
+            Some(MapRef::Data { map, base }) => {
                 // Like libbpf: 32 bits that wrap around. Linux, and the verifier here, look whether they
                 // lie within the data.
-                let off = low_half(offset).cast_unsigned();
-                self.set_imm(slot, id, Imm64::MapIdxValue { index: id.0, off });
+                let off = low_half(offset).cast_unsigned().wrapping_add(base);
+                self.set_imm(slot, map, Imm64::MapIdxValue { index: map.0, off });
             }
             None => {
                 let section = self.source.section_name(section);
@@ -203,10 +203,6 @@ impl Resolver<'_, '_, '_> {
         if let MapType::Unsupported(_) = map.kind {
             let message = format!("map `{}` is of the kind {}", map.name, map.kind);
             self.find(Code::UnsupportedMapKind, slot, message);
-        }
-        if let Some(reason) = self.maps.unsupported.get(&id) {
-            let message = format!("global data with relocations: {reason}");
-            self.find(Code::UnsupportedRelocation, slot, message);
         }
         if let Some(Insn::LoadImm64 { imm, .. }) = self.body.insns.get_mut(slot as usize) {
             *imm = value;

@@ -105,10 +105,10 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Sections whose relocations mean something at load time: code, map definitions and global data,
-/// but neither debug information nor BTF.
+/// Sections whose relocations mean something at load time, as to libbpf: code and definitions of
+/// maps, but neither global data nor debug information nor BTF.
 fn is_relocated(section: &Section<'_>) -> bool {
-    section.is_executable() || section.name == ".maps" || super::maps::is_global_data(section)
+    section.is_executable() || section.name == ".maps" || super::maps::is_struct_ops(section)
 }
 
 /// A section's bytes.

@@ -239,19 +239,7 @@ fn a_tail_call_out_of_a_function_is_walked_back_into_it() {
                 f:\nr6 = 1\nr2 = map[jumps]\nr3 = 0\ncall bpf_tail_call\nr0 = 0\nexit";
     let mut assembled = assemble(text, &AsmContext { maps: &["jumps"] }).expect("the text is assembly");
     let insns = std::mem::take(&mut assembled.insns);
-    let jumps = MapDef {
-        name: "jumps".to_owned(),
-        kind: brolga_abi::MapKind::ProgArray.into(),
-        key_size: 4,
-        value_size: 4,
-        max_entries: 1,
-        flags: 0,
-        global: None,
-        initial_programs: Vec::new(),
-        pinned: false,
-        key_type: None,
-        value_type: None,
-    };
+    let jumps = MapDef::new("jumps", brolga_abi::MapKind::ProgArray, 4, 4, 1);
     let program = Program::from_insns("test", ProgramKind::Xdp, insns, vec![jumps].into());
     assert_eq!(code(&program), Code::StackBounds);
 }

@@ -1,17 +1,26 @@
-//! Map definitions of `.maps`: structures whose members BTF describes.
+//! Maps of the section `.maps`: variables whose types define them, and their initial elements.
 
 use std::collections::BTreeMap;
 
+use super::definition::{self, Definition};
+use super::{ARRAY_OF_MAPS, HASH_OF_MAPS, Maps, Places};
+use crate::btf::{Kind, Linkage};
+use crate::elf::{Reloc, Section, SectionIdx, Symbol, SymbolKind, reloc_kind};
+use crate::program::source::{Source, btf_error, data};
+use crate::program::{LoadError, MapId, MapType, Problem};
+
 use brolga_abi::MapKind;
 
-use super::{Maps, variables_in};
-use crate::btf::{Btf, BtfError, Kind, Linkage, Member, Type, TypeId};
-use crate::elf::{Section, SectionIdx, Symbol, SymbolKind, reloc_kind};
-use crate::program::source::{Source, btf_error, data};
-use crate::program::{LoadError, MapDef, MapId, MapType, Problem};
-
-/// Most members of the structure that defines a map. libbpf knows a dozen, and takes each once.
-const MAX_MEMBERS: usize = 64;
+/// A map as it stands in its section.
+struct Defined {
+    id: MapId,
+    /// First byte of the variable.
+    start: u64,
+    /// First byte after it.
+    end: u64,
+    /// First byte of its member `values`.
+    values: Option<u64>,
+}
 
 impl Maps {
     pub(super) fn add_btf_defined(
@@ -23,178 +32,118 @@ impl Maps {
         let missing = |what| Problem::Missing { what }.in_section(section.name);
         let btf = source.btf.as_deref().ok_or_else(|| missing("the BTF that defines its maps"))?;
         let size = data(section)?.len() as u64;
-        let symbols: BTreeMap<&str, &Symbol<'_>> = variables_in(source, index).map(|s| (s.name, s)).collect();
         let datasec = source.datasec(section.name).ok_or_else(|| missing("the BTF that defines its maps"))?;
-        let mut last_values = BTreeMap::new();
+        let places = Places::of(source, index, &datasec);
+        let mut vars = Vec::with_capacity(datasec.len());
         for in_section in datasec.vars() {
             let var = btf.get(in_section.var).map_err(|e| btf_error(&e, section.name))?;
             let name = var.name().map_err(|e| btf_error(&e, section.name))?;
-            let symbol = symbols.get(name).ok_or_else(|| missing("the symbol of a map").of(name))?;
-            let at = |error: LoadError| error.in_section(section.name).at(symbol.value).of(name);
+            if var.kind() != Kind::Var {
+                let reason = format!("`{name}` is no variable");
+                return Err(Problem::Malformed { what: "BTF", reason }.in_section(section.name));
+            }
+            let offset = places.offset(&var, &in_section);
+            vars.push((
+                offset.ok_or_else(|| missing("the symbol of a map").of(name))?,
+                in_section,
+                var,
+                name,
+            ));
+        }
+        // As in libbpf, which sorts them.
+        vars.sort_by_key(|(offset, ..)| *offset);
+        let mut defined = Vec::with_capacity(vars.len());
+        for (offset, in_section, var, name) in vars {
+            let at = |error: LoadError| error.in_section(section.name).at(offset).of(name);
             if var.linkage() != Some(Linkage::Global) {
                 return Err(at(Problem::Unsupported { what: "a map that is static".to_owned() }.somewhere()));
             }
-            if symbol.value.checked_add(in_section.size.into()).is_none_or(|end| end > size) {
-                let found = symbol.value.saturating_add(in_section.size.into());
+            let end = offset.saturating_add(in_section.size.into());
+            if end > size {
                 let what = "the end of a map definition";
-                return Err(at(Problem::OutOfBounds { what, found, end: size + 1 }.somewhere()));
+                return Err(at(Problem::OutOfBounds { what, found: end, end: size + 1 }.somewhere()));
             }
-            let (def, values) = definition(btf, name, &var).map_err(at)?;
-            let id = self.push(def)?;
-            if self.places.insert((index, symbol.value), id).is_some() {
+            let Definition { map, values, size } = definition::read(btf, name, &var).map_err(at)?;
+            if size > in_section.size {
+                let reason = "its structure is larger than the variable".to_owned();
+                return Err(at(Problem::Malformed { what: "map definition", reason }.somewhere()));
+            }
+            let id = self.push(map)?;
+            if self.places.insert((index, offset), id).is_some() {
                 return Err(at(Problem::Duplicate { what: "map definition at one place" }.somewhere()));
             }
-            if let Some(offset) = values {
-                last_values.insert(symbol.value.saturating_add(offset.into()), id);
-            }
+            let values = values.map(|values| offset.saturating_add(values.into()));
+            defined.push(Defined { id, start: offset, end, values });
         }
-        self.add_initial_programs(source, index, &last_values)
+        self.add_initial_elements(source, index, &defined)
     }
 
-    /// `values` of program arrays: relocations against functions, one word for each index.
-    fn add_initial_programs(
+    /// `values`: relocations against programs or other maps, one word for each index.
+    fn add_initial_elements(
         &mut self,
         source: &Source<'_>,
         index: SectionIdx,
-        values: &BTreeMap<u64, MapId>,
+        defined: &[Defined],
     ) -> Result<(), LoadError> {
-        for reloc in source.relocs_of(index) {
-            let place = |problem: Problem| problem.in_section(source.section_name(index)).at(reloc.offset);
-            if reloc.kind != reloc_kind::ABS64 {
-                let expected = "R_BPF_64_ABS64 (2)";
-                return Err(place(Problem::Invalid {
-                    what: "relocation type",
-                    found: reloc.kind.into(),
-                    expected,
-                }));
+        let mut elements = BTreeMap::new();
+        for reloc in source.relocs_of(index).iter().filter(|reloc| reloc.kind != reloc_kind::NONE) {
+            let (map, slot, symbol) = self.initial_element(source, index, defined, reloc)?;
+            elements.insert((map, slot), symbol);
+        }
+        for ((map, slot), symbol) in elements {
+            let def = &mut self.defs[map.index()];
+            if def.kind == MapType::Known(MapKind::ProgArray) {
+                def.initial_programs.push((slot, symbol.name.to_owned()));
+            } else if let Some(&inner) = self.places.get(&(index, symbol.value)) {
+                def.initial_maps.push((slot, inner));
             }
-            let what = "the initialised value of a program array";
-            let (&start, &id) = values
-                .range(..=reloc.offset)
-                .next_back()
-                .ok_or_else(|| place(Problem::Missing { what: "the array that a relocation initialises" }))?;
-            let def = &mut self.defs[id.index()];
-            if def.kind != MapType::Known(MapKind::ProgArray) {
-                // Maps of maps: their kind is a finding of the programs that use them.
-                continue;
-            }
-            let offset = reloc.offset - start;
-            let slot = u32::try_from(offset / 8).ok().filter(|_| offset.is_multiple_of(8));
-            let slot = slot.ok_or_else(|| {
-                place(Problem::Invalid { what, found: offset, expected: "a multiple of 8 from its start" })
-            })?;
-            if slot >= def.max_entries {
-                let end = def.max_entries.into();
-                return Err(place(Problem::OutOfBounds { what, found: slot.into(), end }).of(&def.name));
-            }
-            let symbol = source.elf.symbol(reloc.symbol);
-            let function = symbol
-                .filter(|symbol| symbol.kind == SymbolKind::Func)
-                .ok_or_else(|| place(Problem::Missing { what: "the program of an initialised value" }))?;
-            def.initial_programs.push((slot, function.name.to_owned()));
         }
         Ok(())
     }
-}
 
-/// Reads the structure by which a variable of `.maps` defines a map. Also gives the byte offset
-/// of its member `values`.
-fn definition(btf: &Btf, name: &str, var: &Type<'_>) -> Result<(MapDef, Option<u32>), LoadError> {
-    let btf_error = |error: BtfError| btf_error(&error, ".maps");
-    let ty = btf.unqualified(var.referenced()).map_err(btf_error)?;
-    if ty.kind() != Kind::Struct {
-        return Err(malformed("its type is not a structure"));
-    }
-    if ty.len() > MAX_MEMBERS {
-        return Err(malformed("its structure has too many members"));
-    }
-    let mut def = MapDef::new(name, MapType::Unsupported(0), 0, 0, 0);
-    let mut values = None;
-    for member in ty.members() {
-        let number = || number(btf, &member);
-        match btf.str(member.name).map_err(btf_error)? {
-            "type" => def.kind = MapType::from_number(number()?),
-            "max_entries" => def.max_entries = number()?,
-            "map_flags" => def.flags = number()?,
-            "key_size" => set_size(&mut def.key_size, number()?, "key_size")?,
-            "value_size" => set_size(&mut def.value_size, number()?, "value_size")?,
-            "key" => {
-                let (ty, size) = pointee(btf, &member)?;
-                set_size(&mut def.key_size, size, "key")?;
-                def.key_type = Some(ty);
-            }
-            "value" => {
-                let (ty, size) = pointee(btf, &member)?;
-                set_size(&mut def.value_size, size, "value")?;
-                def.value_type = Some(ty);
-            }
-            "values" => {
-                set_size(&mut def.value_size, 4, "values")?;
-                values = Some(member.bit_offset / 8);
-            }
-            "pinning" => match number()? {
-                0 => def.pinned = false,
-                1 => def.pinned = true,
-                found => {
-                    return Err(Problem::Invalid {
-                        what: "`pinning`",
-                        found: found.into(),
-                        expected: "LIBBPF_PIN_NONE (0) or LIBBPF_PIN_BY_NAME (1)",
-                    }
-                    .somewhere());
-                }
-            },
-            // Where the kernel places the map; and what only kinds take that are unsupported.
-            "numa_node" | "map_extra" => {}
-            other => {
-                return Err(
-                    Problem::Unsupported { what: format!("field `{other}` of a map definition") }.somewhere()
-                );
-            }
+    /// What a relocation of `.maps` says: the map, the index in it, and what goes there.
+    fn initial_element<'s, 'a>(
+        &self,
+        source: &'s Source<'a>,
+        index: SectionIdx,
+        defined: &[Defined],
+        reloc: &Reloc,
+    ) -> Result<(MapId, u32, &'s Symbol<'a>), LoadError> {
+        let place = |problem: Problem| problem.in_section(source.section_name(index)).at(reloc.offset);
+        if reloc.kind != reloc_kind::ABS64 {
+            let (found, expected) = (reloc.kind.into(), "R_BPF_64_ABS64 (2)");
+            return Err(place(Problem::Invalid { what: "relocation type", found, expected }));
         }
-    }
-    if def.kind == MapType::Unsupported(0) {
-        return Err(malformed("it has no `type`"));
-    }
-    Ok((def, values))
-}
-
-fn malformed(reason: &str) -> LoadError {
-    Problem::Malformed { what: "map definition", reason: reason.to_owned() }.somewhere()
-}
-
-/// Sets a size that two members may give, where they agree.
-fn set_size(size: &mut u32, found: u32, what: &str) -> Result<(), LoadError> {
-    if *size != 0 && *size != found {
-        return Err(malformed(&format!("`{what}` says {found} bytes, another member {size}")));
-    }
-    *size = found;
-    Ok(())
-}
-
-/// A number, encoded as `int (*name)[number]`.
-fn number(btf: &Btf, member: &Member) -> Result<u32, LoadError> {
-    let read = || -> Result<Option<u32>, BtfError> {
-        let pointer = btf.unqualified(member.ty)?;
-        if pointer.kind() != Kind::Ptr {
-            return Ok(None);
+        let after = defined.partition_point(|map| map.start <= reloc.offset);
+        let map = after.checked_sub(1).map(|at| &defined[at]);
+        let map = map.filter(|map| reloc.offset.saturating_add(8) <= map.end);
+        let map =
+            map.ok_or_else(|| place(Problem::Missing { what: "the map that a relocation initialises" }))?;
+        let def = &self.defs[map.id.index()];
+        let place = |problem: Problem| place(problem).of(&def.name);
+        let what = "an initialised element of a map";
+        let offset = map.values.and_then(|values| reloc.offset.checked_sub(values));
+        let slot = offset.filter(|offset| offset.is_multiple_of(8)).and_then(|o| u32::try_from(o / 8).ok());
+        let slot = slot.ok_or_else(|| {
+            let (found, expected) = (reloc.offset - map.start, "a multiple of 8 in the member `values`");
+            place(Problem::Invalid { what, found, expected })
+        })?;
+        if slot >= def.max_entries && def.kind.number() != HASH_OF_MAPS {
+            let end = def.max_entries.into();
+            return Err(place(Problem::OutOfBounds { what, found: slot.into(), end }));
         }
-        Ok(btf.unqualified(pointer.referenced())?.array().map(|array| array.len))
-    };
-    read().map_err(|e| btf_error(&e, ".maps"))?.ok_or_else(|| {
-        let name = btf.str(member.name).unwrap_or_default();
-        malformed(&format!("`{name}` is not a pointer to an array"))
-    })
-}
-
-/// What a member points to, and its size.
-fn pointee(btf: &Btf, member: &Member) -> Result<(TypeId, u32), LoadError> {
-    let btf_error = |e: BtfError| btf_error(&e, ".maps");
-    let pointer = btf.unqualified(member.ty).map_err(btf_error)?;
-    if pointer.kind() != Kind::Ptr {
-        let name = btf.str(member.name).unwrap_or_default();
-        return Err(malformed(&format!("`{name}` is not a pointer")));
+        let symbol = source.elf.symbol(reloc.symbol);
+        let symbol = match def.kind.number() {
+            HASH_OF_MAPS if def.key_size != 4 => {
+                let (found, expected) = (def.key_size.into(), "4 where elements are initialised");
+                return Err(place(Problem::Invalid { what: "the key's size", found, expected }));
+            }
+            ARRAY_OF_MAPS | HASH_OF_MAPS => {
+                symbol.filter(|s| s.section() == Some(index) && self.places.contains_key(&(index, s.value)))
+            }
+            _ => symbol.filter(|symbol| symbol.kind == SymbolKind::Func),
+        };
+        let missing = Problem::Missing { what: "the program or map of an initialised element" };
+        symbol.map(|symbol| (map.id, slot, symbol)).ok_or_else(|| place(missing))
     }
-    let ty = pointer.referenced();
-    Ok((ty, btf.size_of(ty).map_err(btf_error)?))
 }

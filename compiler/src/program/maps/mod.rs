@@ -1,42 +1,69 @@
-//! Map definitions: BTF-defined ones of `.maps`, legacy ones of `maps`, and global data.
+//! Map definitions: BTF-defined ones of `.maps`, legacy ones of `maps`, global data, and the
+//! structures of `struct_ops`.
 //!
-//! The order of ids is libbpf's: definitions first, as the sections list them, then global data in
-//! the order of sections. A map's kind is recorded even where Brolga cannot make it.
+//! The order of ids is libbpf's: definitions first, as they lie in their sections, then global data
+//! in the order of sections, then `struct_ops`. A map's kind is recorded even where Brolga cannot
+//! make it. Names need not be unique: static linking may leave two sections of one name, and whoever
+//! looks for a name finds the first.
 
+mod arena;
 mod btf_defined;
 mod data;
+mod definition;
 mod legacy;
+mod struct_ops;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::source::Source;
-use super::{LoadError, MapDef, MapId, Problem};
-use crate::elf::{SectionIdx, Symbol, SymbolKind};
+use super::{LoadError, MapDef, MapId, MapType, Problem};
+use crate::btf::{Kind, Linkage, Type, VarInSection};
+use crate::elf::{Binding, SectionIdx, Symbol, SymbolKind};
 
 pub(super) use data::is_global_data;
+pub(super) use struct_ops::{assign_programs, is_struct_ops};
+
+// Numbers of `enum bpf_map_type`, for kinds that definitions treat in a way of their own.
+const ARRAY_OF_MAPS: u32 = 12;
+const HASH_OF_MAPS: u32 = 13;
+const STRUCT_OPS: u32 = 26;
+const RINGBUF: u32 = 27;
+const USER_RINGBUF: u32 = 31;
+const ARENA: u32 = 33;
+
+/// Most bytes of the names of all maps and variables.
+const MAX_NAMES: usize = 8 << 20;
+
+/// Bytes of a page, of which ring buffers and arenas are multiples: Linux's on most machines.
+const PAGE: u32 = 4096;
 
 /// All maps, and where instructions find them.
 #[derive(Default)]
 pub(super) struct Maps {
     pub(super) defs: Vec<MapDef>,
-    names: BTreeSet<String>,
     /// Definitions by section and offset.
     places: BTreeMap<(SectionIdx, u64), MapId>,
-    /// Global data by section.
-    data: BTreeMap<SectionIdx, MapId>,
-    /// Why programs that refer to some global data cannot run.
-    pub(super) unsupported: BTreeMap<MapId, String>,
+    /// Global data and the arena's variables by section.
+    data: BTreeMap<SectionIdx, MapRef>,
+    /// Bytes of zeroes in global data so far, which take none in the file.
+    zeroes: u64,
+    /// Bytes of `struct_ops` values so far as the kernel has them.
+    kernel_values: u64,
+    /// Bytes of names so far: many things may have one long name, but each gets a copy.
+    names: usize,
 }
 
 /// What a symbol in a map section or in global data means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MapRef {
     /// A map.
     Map(MapId),
-    /// Global data.
-    Data(MapId),
+    /// The value of a map: global data, or an arena. `base` is the section's offset in the value.
+    Data { map: MapId, base: u32 },
 }
 
 impl Maps {
+    /// Reads all maps but those of `struct_ops`, which libbpf numbers after the `.kconfig` map.
     pub(super) fn read(source: &Source<'_>) -> Result<Self, LoadError> {
         let mut maps = Self::default();
         for (index, section) in source.elf.sections_with_index() {
@@ -46,6 +73,7 @@ impl Maps {
                 _ => {}
             }
         }
+        maps.add_arena_data(source)?;
         for (index, section) in source.elf.sections_with_index() {
             if is_global_data(section) && section.size > 0 {
                 maps.add_global_data(source, index, section)?;
@@ -56,17 +84,70 @@ impl Maps {
 
     /// What is at an offset of a section.
     pub(super) fn at(&self, section: SectionIdx, offset: u64) -> Option<MapRef> {
-        let map = self.places.get(&(section, offset)).map(|&id| MapRef::Map(id));
-        map.or_else(|| self.data.get(&section).map(|&id| MapRef::Data(id)))
+        if let Some(&map) = self.places.get(&(section, offset)) {
+            return Some(MapRef::Map(map));
+        }
+        self.data.get(&section).copied()
     }
 
-    fn push(&mut self, def: MapDef) -> Result<MapId, LoadError> {
-        if !self.names.insert(def.name.clone()) {
-            return Err(Problem::Duplicate { what: "map of one name" }.somewhere().of(&def.name));
-        }
+    /// Adds a map, which gets the next id.
+    pub(super) fn push(&mut self, def: MapDef) -> Result<MapId, LoadError> {
+        self.charge(&def.name)?;
         let id = MapId(u32::try_from(self.defs.len()).expect("each map takes bytes of the object"));
         self.defs.push(def);
         Ok(id)
+    }
+
+    /// Counts a name that is about to be copied.
+    fn charge(&mut self, name: &str) -> Result<(), LoadError> {
+        self.names += name.len();
+        if self.names > MAX_NAMES {
+            let (found, limit) = (self.names as u64, MAX_NAMES as u64);
+            let what = "bytes of names of maps and variables";
+            return Err(Problem::Limit { what, found, limit }.somewhere().of(name));
+        }
+        Ok(())
+    }
+}
+
+/// The number of bytes that a ring buffer of so many has: a page times a power of two.
+///
+/// Other maps, 0, and what is too large for that stay as they are.
+pub(super) fn ringbuf_size(kind: MapType, bytes: u32) -> u32 {
+    if !matches!(kind.number(), RINGBUF | USER_RINGBUF) || bytes == 0 {
+        return bytes;
+    }
+    bytes
+        .div_ceil(PAGE)
+        .checked_next_power_of_two()
+        .and_then(|pages| pages.checked_mul(PAGE))
+        .unwrap_or(bytes)
+}
+
+/// Where the variables of a section are, as libbpf finds out.
+struct Places<'s> {
+    /// Global symbols by name; none where the BTF knows the offsets: a linker wrote them.
+    symbols: Option<BTreeMap<&'s str, u64>>,
+}
+
+impl<'s> Places<'s> {
+    fn of(source: &'s Source<'_>, section: SectionIdx, datasec: &Type<'_>) -> Self {
+        let globals = || {
+            let symbols = variables_in(source, section).filter(|symbol| symbol.binding != Binding::Local);
+            symbols.map(|symbol| (symbol.name, symbol.value)).collect()
+        };
+        // Compilers leave the section's size 0.
+        Self { symbols: (datasec.size() == 0).then(globals) }
+    }
+
+    /// A variable's offset; `None` where it should have a symbol, but has none.
+    fn offset(&self, var: &Type<'_>, in_section: &VarInSection) -> Option<u64> {
+        match &self.symbols {
+            Some(symbols) if var.kind() == Kind::Var && var.linkage() != Some(Linkage::Static) => {
+                symbols.get(var.name().ok()?).copied()
+            }
+            _ => Some(in_section.offset.into()),
+        }
     }
 }
 
@@ -76,4 +157,17 @@ fn variables_in<'s, 'a>(source: &'s Source<'a>, index: SectionIdx) -> impl Itera
         .symbols_in(index)
         .filter(|symbol| matches!(symbol.kind, SymbolKind::Object | SymbolKind::NoType))
         .filter(|symbol| !symbol.name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ring_buffers_are_whole_pages() {
+        let ringbuf = |bytes| ringbuf_size(MapType::from_number(RINGBUF), bytes);
+        assert_eq!([1, 4096, 4097, 3 * 4096, 1 << 20].map(ringbuf), [4096, 4096, 8192, 4 * 4096, 1 << 20]);
+        assert_eq!([0, (1 << 31) + 1, u32::MAX].map(ringbuf), [0, (1 << 31) + 1, u32::MAX]);
+        assert_eq!(ringbuf_size(MapType::from_number(1), 100), 100);
+    }
 }
