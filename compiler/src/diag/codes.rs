@@ -67,6 +67,14 @@ pub enum Code {
     MixedPointers,
     InfiniteLoop,
     TooComplex,
+    NullPointer,
+    Reference,
+    Lock,
+    Section,
+    Callback,
+    Dynptr,
+    Iterator,
+    KernelFunction,
 }
 
 /// One row of the diagnostics table.
@@ -556,6 +564,72 @@ pub const CODES: &[CodeInfo] = &[
         explain: "Verification took more than its budget of instructions (1,000,000 by default, as in \
                   Linux) over all paths. Usually a loop has too many iterations, or each adds a path.",
         example: "for (i = 0; i < 64; i++)     // bound loops tightly",
+    },
+    CodeInfo {
+        code: Code::NullPointer,
+        name: "null-pointer",
+        severity: Severity::Reject,
+        explain: "What a helper or a kernel function returns may be null, and must be compared with null before it \
+                  is used.",
+        example: "struct bpf_sock *sk = skb->sk;\nif (!sk)\n\treturn 0;          // without this: refused\nreturn sk->family;",
+    },
+    CodeInfo {
+        code: Code::Reference,
+        name: "reference",
+        severity: Severity::Reject,
+        explain: "What a program acquires it must give back, on every path and once: a socket that was looked up, a \
+                  record of a ring buffer that was reserved, a task that was acquired.",
+        example: "struct bpf_sock *sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple), BPF_F_CURRENT_NETNS, 0);\n\
+                  if (sk)\n\tbpf_sk_release(sk);   // without this: refused",
+    },
+    CodeInfo {
+        code: Code::Lock,
+        name: "lock",
+        severity: Severity::Reject,
+        explain: "A spin lock is taken once, given back in the same program by the same pointer, and in between \
+                  nothing is called that may take long.",
+        example: "bpf_spin_lock(&v->lock);\nv->count += 1;\nbpf_spin_unlock(&v->lock);",
+    },
+    CodeInfo {
+        code: Code::Section,
+        name: "section",
+        severity: Severity::Reject,
+        explain: "A section (RCU, without preemption, without interrupts) is left on every path, and what may sleep \
+                  is not called within it.",
+        example: "bpf_rcu_read_lock();\np = task->real_parent;\nbpf_rcu_read_unlock();",
+    },
+    CodeInfo {
+        code: Code::Callback,
+        name: "callback",
+        severity: Severity::Reject,
+        explain: "A function that a helper calls must be a static function of the program, take what the helper \
+                  hands over, and return what the helper understands.",
+        example: "static int step(__u32 i, void *ctx)\n{\n\treturn 0;               // 0: go on, 1: stop\n}\n\
+                  bpf_loop(10, step, &ctx, 0);",
+    },
+    CodeInfo {
+        code: Code::Dynptr,
+        name: "dynptr",
+        severity: Severity::Reject,
+        explain: "A dynptr lives on the stack, is made by one of the functions that make dynptrs, used only through \
+                  functions, and not overwritten while something refers to it.",
+        example: "struct bpf_dynptr ptr;\nbpf_dynptr_from_mem(value, 16, 0, &ptr);\nbpf_dynptr_read(buf, 8, &ptr, 0, 0);",
+    },
+    CodeInfo {
+        code: Code::Iterator,
+        name: "iterator",
+        severity: Severity::Reject,
+        explain: "An iterator lives on the stack, is made by its `new`, asked by its `next`, and ended by its \
+                  `destroy` on every path.",
+        example: "bpf_for(i, 0, 10)         // makes, asks and ends a `struct bpf_iter_num`\n\tsum += i;",
+    },
+    CodeInfo {
+        code: Code::KernelFunction,
+        name: "kernel-function",
+        severity: Severity::Reject,
+        explain: "The kernel function cannot be called like this: not by this kind of program, not here, or not with \
+                  this argument.",
+        example: "",
     },
 ];
 

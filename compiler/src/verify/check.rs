@@ -9,11 +9,11 @@ use brolga_abi::{AttachType, ProgramKind};
 
 use super::Alignment;
 use super::explore::{Check, Explorer};
-use super::facts::Access;
+use super::facts::{Access, Foreign};
 use super::refusal::{name, packet_help};
 use super::scalar::Scalar;
 use super::transfer::MAX_OFFSET;
-use super::value::{Kind, MemoryOwner, Value};
+use super::value::{Flags, Kind, MemoryOwner, Socket, Value};
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::program::MapId;
@@ -83,9 +83,22 @@ impl Explorer<'_> {
             Kind::Context => ("context ", strict),
             Kind::MapValue(_) => ("value ", strict),
             Kind::Packet | Kind::PacketMeta => ("packet ", strict),
-            Kind::Uninit | Kind::Scalar | Kind::PacketEnd | Kind::Map(_) | Kind::Memory { .. } => {
-                ("", strict)
-            }
+            Kind::FlowKeys => ("flow keys ", strict),
+            Kind::MapKey(_) => ("key ", strict),
+            Kind::Socket(Socket::Full) => ("sock ", strict),
+            Kind::Socket(Socket::Common) => ("sock_common ", strict),
+            Kind::Socket(Socket::Tcp) => ("tcp_sock ", strict),
+            Kind::Socket(Socket::Xdp) => ("xdp_sock ", strict),
+            Kind::Arena => return Ok(()),
+            Kind::Uninit
+            | Kind::Scalar
+            | Kind::PacketEnd
+            | Kind::Map(_)
+            | Kind::Memory { .. }
+            | Kind::Btf(_)
+            | Kind::Buffer(_)
+            | Kind::Func(_)
+            | Kind::Dynptr(_) => ("", strict),
         };
         if !strict || request.size == 1 {
             return Ok(());
@@ -170,10 +183,16 @@ impl Explorer<'_> {
 
     /// An access to memory of a known size.
     pub(super) fn check_memory(&self, request: &Request, size: u32, owner: MemoryOwner) -> Check<Access> {
+        let (reg, value) = (request.reg, self.state.reg(request.reg));
+        if request.direction == Direction::Write && value.flags.has(Flags::READONLY) {
+            let message = format!("{} cannot write into {}", name(reg), value.kind_name());
+            return Err(self.refuse_reg(Code::InvalidMemAccess, reg, message));
+        }
         self.check_sized(request, Code::MemoryBounds, size, "memory, mem_size")?;
         Ok(match owner {
             MemoryOwner::RawBuffer => Access::RawMemory,
             MemoryOwner::Caller => Access::Mixed,
+            MemoryOwner::Ringbuf | MemoryOwner::Dynptr | MemoryOwner::Kernel => Access::Mixed,
         })
     }
 
@@ -306,7 +325,12 @@ impl Explorer<'_> {
 
     /// Records what the current instruction accesses.
     pub(super) fn record(&mut self, access: Access) -> Check {
-        if self.facts.access(self.at, access) {
+        self.record_of(access, None)
+    }
+
+    /// The same, of memory that perhaps only a kernel has.
+    pub(super) fn record_of(&mut self, access: Access, kind: Option<Kind>) -> Check {
+        if self.facts.access(self.at, access, kind.and_then(foreign)) {
             return Ok(());
         }
         Err(self.refuse(Code::MixedPointers, "same insn cannot be used with different pointers"))
@@ -345,15 +369,56 @@ impl Explorer<'_> {
                 let diagnostic = self.refuse_reg(Code::NullMapValue, reg, message);
                 Box::new(diagnostic.help("compare the pointer with null, and use it only where it is not"))
             }
-            Kind::Scalar if self.moved_packet(value) => {
+            Kind::Uninit | Kind::Scalar if !value.nullable && self.moved_packet(value) => {
                 let diagnostic = self.refuse_reg(Code::InvalidMemAccess, reg, message);
                 Box::new(diagnostic.help(
                     "this call may move the packet, and pointers to it are lost: after it, read `data` and \
                      `data_end` from the context and compare them again",
                 ))
             }
+            _ if value.nullable => {
+                let diagnostic = self.refuse_reg(Code::NullPointer, reg, message);
+                Box::new(diagnostic.help("compare the pointer with null, and use it only where it is not"))
+            }
             _ => self.refuse_reg(Code::InvalidMemAccess, reg, message),
         }
+    }
+
+    /// An access to a key of a map.
+    pub(super) fn check_map_key(&self, request: &Request, map: MapId) -> Check<Access> {
+        if request.direction == Direction::Write {
+            let message =
+                "write to change key R".to_owned() + &format!("{} not allowed", request.reg.number());
+            return Err(self.refuse_reg(Code::InvalidMemAccess, request.reg, message));
+        }
+        let size = self.program.maps[map.index()].key_size;
+        self.check_sized(request, Code::MemoryBounds, size, "map key, key_size")?;
+        Ok(Access::Mixed)
+    }
+}
+
+/// What only a kernel has of a kind of memory.
+const fn foreign(kind: Kind) -> Option<Foreign> {
+    match kind {
+        Kind::Uninit
+        | Kind::Scalar
+        | Kind::Context
+        | Kind::Stack { .. }
+        | Kind::Packet
+        | Kind::PacketMeta
+        | Kind::PacketEnd
+        | Kind::Map(_)
+        | Kind::MapValue(_)
+        | Kind::Memory { owner: MemoryOwner::RawBuffer | MemoryOwner::Caller, .. }
+        | Kind::Func(_)
+        | Kind::Dynptr(_) => None,
+        Kind::Socket(_) => Some(Foreign::Socket),
+        Kind::Btf(_) => Some(Foreign::Structure),
+        Kind::Arena => Some(Foreign::Arena),
+        Kind::Memory { owner: MemoryOwner::Ringbuf | MemoryOwner::Dynptr | MemoryOwner::Kernel, .. }
+        | Kind::MapKey(_)
+        | Kind::FlowKeys
+        | Kind::Buffer(_) => Some(Foreign::Memory),
     }
 }
 

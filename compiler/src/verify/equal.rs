@@ -31,7 +31,8 @@ pub(super) struct IdMap {
 }
 
 impl IdMap {
-    fn pair(&mut self, old: u32, new: u32) -> bool {
+    /// Whether one id stands for another, from now on at least.
+    pub fn pair(&mut self, old: u32, new: u32) -> bool {
         if (old == 0) != (new == 0) {
             return false;
         }
@@ -89,6 +90,9 @@ pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
 impl Match<'_> {
     /// Whether the kept state covers another at the same instruction.
     pub fn states(&mut self, node: &Node, new: &State) -> bool {
+        if !node.state.held.covers(&new.held, self.ids) {
+            return false;
+        }
         let (old, new) = (node.state.frames(), new.frames());
         if old.len() != new.len() {
             return false;
@@ -153,11 +157,15 @@ impl Match<'_> {
 
     fn values(&mut self, old: &Value, new: &Value, precise: bool) -> bool {
         match self.exactness {
-            Exactness::Same => return old.same_but_ids(new) && self.ids.pair(old.id, new.id),
+            Exactness::Same => {
+                return old.same_but_ids(new)
+                    && self.ids.pair(old.id, new.id)
+                    && self.ids.pair(old.ref_id, new.ref_id);
+            }
             Exactness::Precise if old.kind == Kind::Uninit => return true,
             Exactness::Precise | Exactness::Within => {}
         }
-        if old.kind != new.kind || old.nullable != new.nullable {
+        if old.kind != new.kind || old.nullable != new.nullable || old.flags != new.flags {
             return false;
         }
         match old.kind {
@@ -166,12 +174,26 @@ impl Match<'_> {
                 let counts = precise || self.exactness != Exactness::Precise;
                 !counts || self.numbers(old, new)
             }
-            Kind::Context | Kind::PacketEnd | Kind::Map(_) | Kind::Stack { .. } => {
-                old.same_but_ids(new) && self.ids.pair(old.id, new.id)
+            Kind::Context
+            | Kind::PacketEnd
+            | Kind::Map(_)
+            | Kind::Stack { .. }
+            | Kind::Socket(_)
+            | Kind::Btf(_)
+            | Kind::FlowKeys
+            | Kind::Func(_)
+            | Kind::Dynptr(_) => {
+                old.same_but_ids(new)
+                    && self.ids.pair(old.id, new.id)
+                    && self.ids.pair(old.ref_id, new.ref_id)
             }
-            Kind::MapValue(_) | Kind::Memory { .. } => {
-                old.off == new.off && new.num.is_within(&old.num) && self.ids.pair(old.id, new.id)
+            Kind::MapValue(_) | Kind::MapKey(_) | Kind::Memory { .. } | Kind::Buffer(_) => {
+                old.off == new.off
+                    && new.num.is_within(&old.num)
+                    && self.ids.pair(old.id, new.id)
+                    && self.ids.pair(old.ref_id, new.ref_id)
             }
+            Kind::Arena => true,
             Kind::Packet | Kind::PacketMeta => {
                 // Negative ranges are facts about the packet's end, of which neither implies the other.
                 let range = if old.range < 0 || new.range < 0 {

@@ -54,6 +54,33 @@ pub enum Access {
     Mixed,
 }
 
+/// What only a kernel has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// A socket, whose fields Linux rewrites.
+    Socket,
+    /// A structure of the kernel, or one that the program allocated.
+    Structure,
+    /// An arena.
+    Arena,
+    /// Other memory of the kernel.
+    Memory,
+    /// A function that a helper calls back.
+    Callback,
+}
+
+impl std::fmt::Display for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Socket => "a socket",
+            Self::Structure => "a structure of the kernel",
+            Self::Arena => "an arena",
+            Self::Memory => "memory of the kernel",
+            Self::Callback => "a function that a helper calls back",
+        })
+    }
+}
+
 /// What is known of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallFact {
@@ -70,6 +97,8 @@ pub struct InsnFact {
     pub reach: Reach,
     /// Loads, stores and atomics: what they touch.
     pub access: Option<Access>,
+    /// What the instruction needs that only a kernel has, on some path: the program is safe, but Brolga cannot run it.
+    pub foreign: Option<Foreign>,
     /// Calls: what is called with what.
     pub call: CallFact,
 }
@@ -196,8 +225,16 @@ impl Collector {
     /// A path accesses memory. False: another path needs the instruction for other memory, and not
     /// both can be served.
     #[must_use]
-    pub(super) fn access(&mut self, at: InsnIdx, access: Access) -> bool {
-        let known = &mut self.insns[at.index()].access;
+    pub(super) fn access(&mut self, at: InsnIdx, access: Access, foreign: Option<Foreign>) -> bool {
+        let fact = &mut self.insns[at.index()];
+        let rewritten =
+            |foreign| matches!(foreign, Some(Foreign::Socket | Foreign::Structure | Foreign::Arena));
+        if fact.access.is_some() && fact.foreign != foreign && (rewritten(fact.foreign) || rewritten(foreign))
+        {
+            return false;
+        }
+        fact.foreign = fact.foreign.or(foreign);
+        let known = &mut fact.access;
         let joined = match *known {
             None => Some(access),
             Some(before) => before.join(access),
@@ -206,6 +243,11 @@ impl Collector {
             *known = joined;
         }
         joined.is_some()
+    }
+
+    /// A path needs something that only a kernel has.
+    pub(super) fn foreign(&mut self, at: InsnIdx, foreign: Foreign) {
+        self.insns[at.index()].foreign = Some(foreign);
     }
 
     /// A path calls a helper with a map.

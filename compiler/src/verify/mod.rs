@@ -37,8 +37,10 @@ mod liveness;
 mod obligations;
 mod precision;
 mod prune;
+mod refs;
 mod refusal;
 pub mod scalar;
+mod sockets;
 mod stack;
 mod state;
 mod structure;
@@ -47,7 +49,7 @@ mod tests;
 mod transfer;
 mod value;
 
-pub use facts::{Access, CallFact, Facts, InsnFact, Reach, SubprogFact};
+pub use facts::{Access, CallFact, Facts, Foreign, InsnFact, Reach, SubprogFact};
 
 use explore::Explorer;
 use structure::Layout;

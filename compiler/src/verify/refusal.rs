@@ -74,7 +74,15 @@ impl Explorer<'_> {
             | Kind::Packet
             | Kind::PacketMeta
             | Kind::PacketEnd
-            | Kind::Memory { .. } => value.to_string(),
+            | Kind::Memory { .. }
+            | Kind::MapKey(_)
+            | Kind::Socket(_)
+            | Kind::Btf(_)
+            | Kind::FlowKeys
+            | Kind::Buffer(_)
+            | Kind::Func(_)
+            | Kind::Dynptr(_)
+            | Kind::Arena => value.to_string(),
         }
     }
 }

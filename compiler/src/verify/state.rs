@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use super::refs::Held;
 use super::stack::Stack;
 use super::value::{Kind, Value};
 use crate::isa::{InsnIdx, Reg};
@@ -52,6 +53,8 @@ pub(super) struct State {
     frames: Vec<Rc<Frame>>,
     /// How many `may_goto` were passed without jumping.
     pub may_goto_depth: u32,
+    /// What must be given back, and sections that must be left.
+    pub held: Held,
 }
 
 /// Where a value lives.
@@ -66,7 +69,7 @@ pub(super) enum Place {
 impl State {
     /// A state in which one function is active.
     pub fn new(frame: Frame) -> Self {
-        Self { frames: vec![Rc::new(frame)], may_goto_depth: 0 }
+        Self { frames: vec![Rc::new(frame)], may_goto_depth: 0, held: Held::default() }
     }
 
     /// All frames, outermost first.

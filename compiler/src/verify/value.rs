@@ -5,8 +5,9 @@
 //! that judge, each in an exhaustive match: a new kind breaks the build until all of them answer.
 
 use super::scalar::Scalar;
+use crate::btf::TypeId;
 use crate::isa::InsnIdx;
-use crate::program::MapId;
+use crate::program::{MapId, SubprogId};
 
 /// What kind of thing a value is. Names in messages are the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,22 @@ pub(super) enum Kind {
         /// Whose memory it is.
         owner: MemoryOwner,
     },
+    /// An address in a key of a map, as callbacks get it.
+    MapKey(MapId),
+    /// A socket of the kernel, seen by a table of fields.
+    Socket(Socket),
+    /// A structure that BTF describes.
+    Btf(BtfPointer),
+    /// The keys that a flow dissector fills.
+    FlowKeys,
+    /// Memory of the kernel whose size only a run can tell: the greatest offset used is what counts.
+    Buffer(Buffer),
+    /// A function of the program, to be called by a helper.
+    Func(SubprogId),
+    /// A dynptr that someone else made.
+    Dynptr(Dynptr),
+    /// An address in an arena.
+    Arena,
 }
 
 /// Whose memory a [`Kind::Memory`] is.
@@ -48,6 +65,110 @@ pub(super) enum MemoryOwner {
     RawBuffer,
     /// A caller of the global function that is being verified.
     Caller,
+    /// A record of a ring buffer that was reserved.
+    Ringbuf,
+    /// A part of a dynptr.
+    Dynptr,
+    /// The kernel.
+    Kernel,
+}
+
+/// How much of a socket is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Socket {
+    /// All fields of `struct bpf_sock`.
+    Full,
+    /// Those of any state: the first fields of `struct bpf_sock`.
+    Common,
+    /// `struct bpf_tcp_sock`.
+    Tcp,
+    /// `struct bpf_xdp_sock`.
+    Xdp,
+}
+
+/// Whose types describe a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TypesOf {
+    /// The program's own.
+    Program,
+    /// The kernel's.
+    Kernel,
+}
+
+/// A structure that BTF describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BtfPointer {
+    /// Whose types.
+    pub types: TypesOf,
+    /// The structure.
+    pub ty: TypeId,
+}
+
+/// Memory of the kernel of unknown size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Buffer {
+    /// A key or a value that an iterator shows.
+    Iterator,
+    /// The record of a writable raw tracepoint.
+    Tracepoint,
+}
+
+/// What a dynptr refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dynptr {
+    /// Memory of the program.
+    Local,
+    /// A record of a ring buffer.
+    Ringbuf,
+    /// A packet buffer.
+    Skb,
+    /// An XDP packet.
+    Xdp,
+}
+
+/// What a pointer may be used for besides what its kind says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// Nothing special.
+    pub const NONE: Self = Self(0);
+    /// Memory that may not be written (`MEM_RDONLY`).
+    pub const READONLY: Self = Self(1);
+    /// Valid for as long as the program runs, or refers to it (`PTR_TRUSTED`).
+    pub const TRUSTED: Self = Self(1 << 1);
+    /// Perhaps no longer valid: reads may give anything (`PTR_UNTRUSTED`).
+    pub const UNTRUSTED: Self = Self(1 << 2);
+    /// Valid within the current RCU section (`MEM_RCU`).
+    pub const RCU: Self = Self(1 << 3);
+    /// An object that the program allocated (`MEM_ALLOC`).
+    pub const ALLOC: Self = Self(1 << 4);
+    /// One copy for each CPU (`MEM_PERCPU`).
+    pub const PERCPU: Self = Self(1 << 5);
+    /// User memory (`MEM_USER`).
+    pub const USER: Self = Self(1 << 6);
+    /// A reference that does not keep the object alive (`NON_OWN_REF`).
+    pub const NON_OWNING: Self = Self(1 << 7);
+
+    /// Both.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without those of another set.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of another set are there.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether one of another set is there.
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 /// A packet pointer's range where it is known to be the packet's end.
@@ -62,6 +183,8 @@ pub(super) struct Value {
     pub kind: Kind,
     /// Pointers: whether it may be null instead.
     pub nullable: bool,
+    /// Pointers: what else is known of it.
+    pub flags: Flags,
     /// Scalars: whether it is `off` more than the scalars with the same id that say `false`.
     pub shifted: bool,
     /// Pointers: the constant part of the offset. Scalars: see `shifted`.
@@ -73,6 +196,8 @@ pub(super) struct Value {
     pub id: u32,
     /// Packet pointers: bytes from offset 0 of this variable part that are known to exist.
     pub range: i32,
+    /// Pointers: not 0 where it belongs to something that must be given back; the id of that.
+    pub ref_id: u32,
     /// The instruction that wrote it, for messages; no part of what it is.
     pub origin: Option<InsnIdx>,
 }
@@ -84,7 +209,18 @@ impl Value {
     pub const UNKNOWN: Self = Self::scalar(Scalar::UNKNOWN);
 
     const fn of(kind: Kind, num: Scalar) -> Self {
-        Self { kind, nullable: false, shifted: false, off: 0, num, id: 0, range: 0, origin: None }
+        Self {
+            kind,
+            nullable: false,
+            flags: Flags::NONE,
+            shifted: false,
+            off: 0,
+            num,
+            id: 0,
+            range: 0,
+            ref_id: 0,
+            origin: None,
+        }
     }
 
     /// A number.
@@ -150,6 +286,7 @@ impl Value {
     pub fn same_but_ids(&self, other: &Self) -> bool {
         self.kind == other.kind
             && self.nullable == other.nullable
+            && self.flags == other.flags
             && self.shifted == other.shifted
             && self.off == other.off
             && self.range == other.range
@@ -157,27 +294,59 @@ impl Value {
     }
 
     /// The kernel's name for the kind.
-    pub const fn kind_name(&self) -> &'static str {
-        match (self.kind, self.nullable) {
-            (Kind::Uninit, _) => "?",
-            (Kind::Scalar, _) => "scalar",
-            (Kind::Context, _) => "ctx",
-            (Kind::Stack { .. }, _) => "fp",
-            (Kind::Packet, _) => "pkt",
-            (Kind::PacketMeta, _) => "pkt_meta",
-            (Kind::PacketEnd, _) => "pkt_end",
-            (Kind::Map(_), _) => "map_ptr",
-            (Kind::MapValue(_), false) => "map_value",
-            (Kind::MapValue(_), true) => "map_value_or_null",
-            (Kind::Memory { .. }, false) => "mem",
-            (Kind::Memory { .. }, true) => "mem_or_null",
+    pub fn kind_name(&self) -> String {
+        let name = match self.kind {
+            Kind::Uninit => "?",
+            Kind::Scalar => "scalar",
+            Kind::Context => "ctx",
+            Kind::Stack { .. } => "fp",
+            Kind::Packet => "pkt",
+            Kind::PacketMeta => "pkt_meta",
+            Kind::PacketEnd => "pkt_end",
+            Kind::Map(_) => "map_ptr",
+            Kind::MapValue(_) => "map_value",
+            Kind::MapKey(_) => "map_key",
+            Kind::Memory { .. } => "mem",
+            Kind::Socket(Socket::Full) => "sock",
+            Kind::Socket(Socket::Common) => "sock_common",
+            Kind::Socket(Socket::Tcp) => "tcp_sock",
+            Kind::Socket(Socket::Xdp) => "xdp_sock",
+            Kind::Btf(_) => "ptr_",
+            Kind::FlowKeys => "flow_keys",
+            Kind::Buffer(Buffer::Iterator) => "buf",
+            Kind::Buffer(Buffer::Tracepoint) => "tp_buffer",
+            Kind::Func(_) => "func",
+            Kind::Dynptr(_) => "dynptr_ptr",
+            Kind::Arena => "arena",
+        };
+        let mut text = String::new();
+        let prefixes = [
+            (Flags::READONLY, "rdonly_"),
+            (Flags::USER, "user_"),
+            (Flags::PERCPU, "percpu_"),
+            (Flags::UNTRUSTED, "untrusted_"),
+            (Flags::TRUSTED, "trusted_"),
+            (Flags::RCU, "rcu_"),
+        ];
+        for (flag, prefix) in prefixes {
+            if self.flags.has(flag) {
+                text += prefix;
+            }
         }
+        if matches!(self.kind, Kind::Memory { owner: MemoryOwner::Ringbuf, .. }) {
+            text += "ringbuf_";
+        }
+        text += name;
+        if self.nullable {
+            text += if matches!(self.kind, Kind::Btf(_)) { "or_null_" } else { "_or_null" };
+        }
+        text
     }
 }
 
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.kind_name())?;
+        f.write_str(&self.kind_name())?;
         match self.kind {
             Kind::Uninit => return Ok(()),
             Kind::Scalar => {}
@@ -188,7 +357,15 @@ impl std::fmt::Display for Value {
             | Kind::PacketEnd
             | Kind::Map(_)
             | Kind::MapValue(_)
-            | Kind::Memory { .. } => write!(f, "{:+}", self.off)?,
+            | Kind::MapKey(_)
+            | Kind::Memory { .. }
+            | Kind::Socket(_)
+            | Kind::Btf(_)
+            | Kind::FlowKeys
+            | Kind::Buffer(_)
+            | Kind::Func(_)
+            | Kind::Dynptr(_)
+            | Kind::Arena => write!(f, "{:+}", self.off)?,
         }
         let n = &self.num;
         match n.as_constant() {

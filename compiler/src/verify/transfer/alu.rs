@@ -271,9 +271,21 @@ impl Explorer<'_> {
             | Kind::Stack { .. }
             | Kind::PacketMeta
             | Kind::Packet
-            | Kind::Memory { .. } => {}
-            Kind::Map(_) if known == Some(0) && op == AluOp::Add => {}
-            Kind::Map(_) | Kind::PacketEnd | Kind::Uninit | Kind::Scalar => {
+            | Kind::Memory { .. }
+            | Kind::MapKey(_)
+            | Kind::Btf(_)
+            | Kind::Buffer(_)
+            | Kind::Func(_)
+            | Kind::Dynptr(_)
+            | Kind::Arena => {}
+            Kind::FlowKeys if known.is_some() => {}
+            Kind::FlowKeys | Kind::Map(_) if known == Some(0) && op == AluOp::Add => {}
+            Kind::Map(_)
+            | Kind::PacketEnd
+            | Kind::Uninit
+            | Kind::Scalar
+            | Kind::Socket(_)
+            | Kind::FlowKeys => {
                 return forbid(format!("{} pointer arithmetic on {kind} prohibited", name(dst)));
             }
         }

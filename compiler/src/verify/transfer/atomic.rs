@@ -67,7 +67,7 @@ impl Explorer<'_> {
     fn check_atomic_target(&self, base: Reg, what: &str) -> Check {
         let value = self.state.reg(base);
         match value.kind {
-            Kind::Context | Kind::Packet | Kind::PacketMeta => {
+            Kind::Context | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys | Kind::Socket(_) => {
                 let message =
                     format!("BPF_ATOMIC {what} {} {} is not allowed", name(base), value.kind_name());
                 Err(self.refuse_reg(Code::AtomicTarget, base, message))
@@ -78,7 +78,13 @@ impl Explorer<'_> {
             | Kind::PacketEnd
             | Kind::Map(_)
             | Kind::MapValue(_)
-            | Kind::Memory { .. } => Ok(()),
+            | Kind::Memory { .. }
+            | Kind::MapKey(_)
+            | Kind::Btf(_)
+            | Kind::Buffer(_)
+            | Kind::Func(_)
+            | Kind::Dynptr(_)
+            | Kind::Arena => Ok(()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::verify::precision::Links;
 use crate::verify::scalar::{Branches, Scalar, refine};
 use crate::verify::state::State;
 use crate::verify::transfer::MAX_OFFSET;
-use crate::verify::value::{AT_PACKET_END, BEYOND_PACKET_END, Kind, Value};
+use crate::verify::value::{AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Socket, Value};
 
 /// Packet offsets stay below this (`MAX_PACKET_OFF`).
 const MAX_PACKET_OFFSET: u64 = 0xffff;
@@ -210,7 +210,10 @@ fn certainly_not_null(value: &Value) -> bool {
         return false;
     }
     match value.kind {
-        Kind::MapValue(_) | Kind::Map(_) => true,
+        Kind::MapValue(_) | Kind::Map(_) | Kind::MapKey(_) => true,
+        Kind::Socket(Socket::Full | Socket::Common | Socket::Tcp) => true,
+        // A trusted one may still be null where the kernel says so.
+        Kind::Btf(_) => value.flags.has(Flags::TRUSTED),
         // A buffer without bytes may be anywhere.
         Kind::Memory { size, .. } => size > 0,
         Kind::Uninit
@@ -219,7 +222,13 @@ fn certainly_not_null(value: &Value) -> bool {
         | Kind::Stack { .. }
         | Kind::Packet
         | Kind::PacketMeta
-        | Kind::PacketEnd => false,
+        | Kind::PacketEnd
+        | Kind::Socket(Socket::Xdp)
+        | Kind::FlowKeys
+        | Kind::Buffer(_)
+        | Kind::Func(_)
+        | Kind::Dynptr(_)
+        | Kind::Arena => false,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::verify::obligations::RegSet;
 use crate::verify::refusal::name;
 use crate::verify::stack::{Byte, slot_of};
 use crate::verify::transfer::MAX_OFFSET;
-use crate::verify::value::{Kind, Value};
+use crate::verify::value::{Buffer, Kind, Value};
 
 /// What the arguments told of a call so far.
 #[derive(Debug, Default)]
@@ -216,8 +216,21 @@ impl Explorer<'_> {
             | Kind::Packet
             | Kind::PacketMeta
             | Kind::MapValue(_)
-            | Kind::Memory { .. } => !value.nullable,
-            Kind::Uninit | Kind::Scalar | Kind::Context | Kind::PacketEnd | Kind::Map(_) => false,
+            | Kind::MapKey(_)
+            | Kind::Memory { .. }
+            | Kind::Buffer(Buffer::Iterator) => !value.nullable,
+            Kind::Uninit
+            | Kind::Scalar
+            | Kind::Context
+            | Kind::PacketEnd
+            | Kind::Map(_)
+            | Kind::Socket(_)
+            | Kind::Btf(_)
+            | Kind::FlowKeys
+            | Kind::Buffer(Buffer::Tracepoint)
+            | Kind::Func(_)
+            | Kind::Dynptr(_)
+            | Kind::Arena => false,
         };
         self.expect(reg, right, "fp, pkt, pkt_meta, map_key, map_value, mem")
     }
@@ -263,9 +276,20 @@ impl Explorer<'_> {
                 }
                 Ok(())
             }
-            Kind::Uninit | Kind::Scalar | Kind::Context | Kind::PacketEnd | Kind::Map(_) => {
-                self.expect(request.reg, false, "fp")
-            }
+            Kind::MapKey(map) => self.check_map_key(request, map).map(|_| ()),
+            Kind::Buffer(Buffer::Iterator) => self.check_buffer(request).map(|_| ()),
+            Kind::Uninit
+            | Kind::Scalar
+            | Kind::Context
+            | Kind::PacketEnd
+            | Kind::Map(_)
+            | Kind::Socket(_)
+            | Kind::Btf(_)
+            | Kind::FlowKeys
+            | Kind::Buffer(Buffer::Tracepoint)
+            | Kind::Func(_)
+            | Kind::Dynptr(_)
+            | Kind::Arena => self.expect(request.reg, false, "fp"),
         }
     }
 

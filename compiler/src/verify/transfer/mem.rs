@@ -9,8 +9,9 @@ use crate::program::MapId;
 use crate::verify::check::{By, Direction, Request};
 use crate::verify::explore::{Check, Explorer};
 use crate::verify::facts::Access;
+use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
-use crate::verify::value::{Kind, Value};
+use crate::verify::value::{Flags, Kind, Value};
 
 /// How an instruction accesses memory.
 #[derive(Clone, Copy, Debug)]
@@ -100,10 +101,18 @@ impl Explorer<'_> {
                 self.record(access)?;
                 return self.load_stack(&extent, how, signed, dst);
             }
-            Kind::Uninit | Kind::Scalar | Kind::PacketEnd => return Err(self.refuse_access(how.base)),
+            Kind::MapKey(map) => (self.check_map_key(&request, map)?, unknown),
+            Kind::Socket(socket) => (self.check_socket(&request, socket)?, unknown),
+            Kind::FlowKeys => (self.check_flow_keys(&request)?, unknown),
+            Kind::Buffer(_) => (self.check_buffer(&request)?, unknown),
+            Kind::Btf(_) => return Err(self.unsupported("loads from kernel structures")),
+            Kind::Arena => (Access::Mixed, unknown),
+            Kind::Uninit | Kind::Scalar | Kind::PacketEnd | Kind::Func(_) | Kind::Dynptr(_) => {
+                return Err(self.refuse_access(how.base));
+            }
             Kind::Map(_) => return Err(self.unsupported("reading fields of struct bpf_map")),
         };
-        self.record(access)?;
+        self.record_of(access, Some(value.kind))?;
         if let Some(dst) = dst {
             self.set(dst, result);
         }
@@ -144,9 +153,21 @@ impl Explorer<'_> {
                     "only read from bpf_map is supported",
                 ));
             }
-            Kind::Uninit | Kind::Scalar | Kind::PacketEnd => return Err(self.refuse_access(how.base)),
+            Kind::MapKey(map) => self.check_map_key(&request, map)?,
+            Kind::Socket(socket) => self.check_socket(&request, socket)?,
+            Kind::FlowKeys => self.check_flow_keys(&request)?,
+            Kind::Buffer(_) if value.flags.has(Flags::READONLY) => {
+                let message = format!("{} cannot write into {}", name(how.base), value.kind_name());
+                return Err(self.refuse_reg(Code::InvalidMemAccess, how.base, message));
+            }
+            Kind::Buffer(_) => self.check_buffer(&request)?,
+            Kind::Btf(_) => return Err(self.unsupported("stores to kernel structures")),
+            Kind::Arena => Access::Mixed,
+            Kind::Uninit | Kind::Scalar | Kind::PacketEnd | Kind::Func(_) | Kind::Dynptr(_) => {
+                return Err(self.refuse_access(how.base));
+            }
         };
-        self.record(access)
+        self.record_of(access, Some(value.kind))
     }
 
     /// What a load from frozen global data yields.

@@ -1,0 +1,130 @@
+//! What a path holds: references that must be given back, locks, and sections that must be left.
+//!
+//! The module keeps the books. Who acquires and releases is said by the helper table and by `transfer`. It could be
+//! wrong by losing an entry: then a leak is accepted.
+
+use super::equal::IdMap;
+use super::explore::{Check, Explorer};
+use super::value::Value;
+use crate::diag::Code;
+use crate::isa::InsnIdx;
+use crate::program::MapId;
+
+/// A reference that must be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// The id that pointers to it have.
+    pub id: u32,
+    /// The call that acquired it.
+    pub at: InsnIdx,
+}
+
+/// What a lock lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LockPlace {
+    /// A value of a map.
+    MapValue(MapId),
+    /// An allocated object.
+    Object,
+}
+
+/// A lock that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lock {
+    /// What it lies in.
+    pub place: LockPlace,
+    /// The id of the pointer to that.
+    pub id: u32,
+    /// Where it was taken.
+    pub at: InsnIdx,
+}
+
+/// Everything that a path holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// References, in the order in which they were acquired.
+    pub refs: Vec<Reference>,
+    /// The spin lock.
+    pub lock: Option<Lock>,
+    /// How many RCU sections are entered.
+    pub rcu: u32,
+    /// How many sections without preemption are entered.
+    pub preempt: u32,
+    /// Sections without interrupts: their ids, innermost last.
+    pub irqs: Vec<Reference>,
+}
+
+impl Held {
+    /// Whether a kept state's holdings stand for those of another.
+    pub fn covers(&self, other: &Self, ids: &mut IdMap) -> bool {
+        let mut pairs = |old: &[Reference], new: &[Reference]| {
+            old.len() == new.len() && old.iter().zip(new).all(|(a, b)| ids.pair(a.id, b.id))
+        };
+        if !pairs(&self.refs, &other.refs) || !pairs(&self.irqs, &other.irqs) {
+            return false;
+        }
+        let locks = match (&self.lock, &other.lock) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.place == b.place && ids.pair(a.id, b.id),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        locks && self.rcu == other.rcu && self.preempt == other.preempt
+    }
+}
+
+impl Explorer<'_> {
+    /// Acquires a reference. Gives its id.
+    pub(super) fn acquire(&mut self) -> u32 {
+        let id = self.new_id();
+        let at = self.at;
+        self.state.held.refs.push(Reference { id, at });
+        id
+    }
+
+    /// Gives a reference back: nothing may be read through pointers to it any more.
+    pub(super) fn release(&mut self, id: u32) -> Check {
+        let Some(index) = self.state.held.refs.iter().position(|r| r.id == id) else {
+            return Err(self.refuse(Code::Reference, "release of a reference that the program does not own"));
+        };
+        self.state.held.refs.remove(index);
+        self.state.update(|value| value.is_pointer() && value.ref_id == id, |value| *value = Value::UNINIT);
+        Ok(())
+    }
+
+    /// Nothing is held any more that would be lost by what the current instruction does.
+    pub(super) fn check_nothing_held(&self, what: &str) -> Check {
+        let held = &self.state.held;
+        if held.lock.is_some() {
+            let message = format!("{what} cannot be used inside bpf_spin_lock-ed region");
+            return Err(self.refuse(Code::Lock, message));
+        }
+        if held.rcu > 0 {
+            let message = format!("{what} cannot be used inside bpf_rcu_read_lock-ed region");
+            return Err(self.refuse(Code::Section, message));
+        }
+        if held.preempt > 0 {
+            let message = format!("{what} cannot be used inside bpf_preempt_disable-ed region");
+            return Err(self.refuse(Code::Section, message));
+        }
+        if !held.irqs.is_empty() {
+            let message = format!("{what} cannot be used inside bpf_local_irq_save-ed region");
+            return Err(self.refuse(Code::Section, message));
+        }
+        self.check_no_references(what)
+    }
+
+    /// No reference is left.
+    pub(super) fn check_no_references(&self, what: &str) -> Check {
+        let Some(reference) = self.state.held.refs.first() else { return Ok(()) };
+        let message = format!(
+            "Unreleased reference id={} alloc_insn={}\n{what} would lead to reference leak",
+            reference.id, reference.at
+        );
+        let diagnostic = self.refuse(Code::Reference, message);
+        Err(Box::new(
+            diagnostic
+                .note(Some(reference.at), "acquired here")
+                .help("give the reference back on every path, also where something fails in between"),
+        ))
+    }
+}
