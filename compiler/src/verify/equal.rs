@@ -97,7 +97,13 @@ impl Match<'_> {
         if old.len() != new.len() {
             return false;
         }
-        if old.iter().zip(new).any(|(a, b)| a.callsite != b.callsite || a.subprog != b.subprog) {
+        let differ = |a: &Frame, b: &Frame| {
+            a.callsite != b.callsite
+                || a.subprog != b.subprog
+                || a.callback != b.callback
+                || a.rounds > b.rounds
+        };
+        if old.iter().zip(new).any(|(a, b)| differ(a, b)) {
             return false;
         }
         // The executing function first: there states differ most.

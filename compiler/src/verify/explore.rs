@@ -86,6 +86,8 @@ pub(super) struct Explorer<'p> {
     /// Instructions processed.
     pub processed: u32,
     pending: Vec<Pending>,
+    /// Functions that are called later: how they begin, and how many of them were explored.
+    later: Vec<Frame>,
     last_id: u32,
 }
 
@@ -111,6 +113,7 @@ impl<'p> Explorer<'p> {
             events: 0,
             processed: 0,
             pending: Vec::new(),
+            later: Vec::new(),
             last_id: 0,
         }
     }
@@ -131,12 +134,18 @@ impl<'p> Explorer<'p> {
         self.enter_main(&mut frame);
         self.facts.entered(SubprogId::MAIN);
         self.explore(frame)?;
-        let mut done = vec![false; self.program.subprogs.len()];
+        let (mut done, mut later) = (vec![false; self.program.subprogs.len()], 0);
         // A global function may call others, before it or after it in the program.
         loop {
             let next = super::structure::subprog_ids(self.program).skip(1).find(|id| {
                 self.program.subprogs[id.index()].global && self.facts.is_called(*id) && !done[id.index()]
             });
+            if let Some(frame) = self.later.get(later) {
+                later += 1;
+                let frame = frame.clone();
+                self.explore(frame)?;
+                continue;
+            }
             let Some(id) = next else { return Ok(()) };
             done[id.index()] = true;
             let mut frame = Frame::new(0, id, None);
@@ -239,6 +248,18 @@ impl<'p> Explorer<'p> {
         true
     }
 
+    /// A function that begins like this is called some time. It is explored once.
+    pub fn call_later(&mut self, frame: Frame) {
+        let same = |known: &Frame| {
+            known.subprog == frame.subprog
+                && known.callback == frame.callback
+                && known.regs.iter().zip(&frame.regs).all(|(a, b)| a.same_but_ids(b))
+        };
+        if !self.later.iter().any(same) {
+            self.later.push(frame);
+        }
+    }
+
     /// Leaves a way for later.
     pub fn leave(&mut self, state: State, at: InsnIdx) -> Check {
         if self.pending.len() >= MAX_PENDING {
@@ -269,7 +290,7 @@ impl<'p> Explorer<'p> {
             return Ok(false);
         }
         self.events += u32::from(point.join);
-        self.trail.push(Step { at, links: 0, slot: None, pointers: RegSet::NONE });
+        self.trail.push(Step { at, links: 0, slot: None, pointers: RegSet::NONE, leaves_callback: false });
         self.facts.executed(at);
         let insn = self.program.insns[at.index()];
         match self.execute(&insn)? {

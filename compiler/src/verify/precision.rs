@@ -6,6 +6,8 @@
 //! compares only those. A mark too few is a hole in the verifier, so where the walk loses track it marks
 //! everything.
 
+use brolga_abi::{Arg, HelperId};
+
 use super::equal::{Exactness, live_in};
 use super::explore::Explorer;
 use super::obligations::RegSet;
@@ -25,6 +27,8 @@ pub(super) struct Step {
     pub slot: Option<(u8, u8)>,
     /// Branches: operands that are stack pointers, which no number decides.
     pub pointers: RegSet,
+    /// Exits: whether a helper called the function, so that the call comes next.
+    pub leaves_callback: bool,
 }
 
 /// Most numbers that are kept equal to one that a branch narrows.
@@ -223,7 +227,7 @@ impl Wanted {
             }
             Insn::LegacyLoad { offset, .. } => return self.legacy_load(offset, step, next),
             Insn::Call(target) => return self.call(target, step, next, global),
-            Insn::Exit => return self.exit(),
+            Insn::Exit => return self.exit(step),
             Insn::Branch { .. }
             | Insn::SecondSlot
             | Insn::Ja { .. }
@@ -302,6 +306,20 @@ impl Wanted {
                 self.top().regs |= args;
                 Ok(())
             }
+            CallTarget::Helper(number) if next.0 != step.at.0 + 1 && calls_back(number) => {
+                // A helper entered its callback, and handed over some of its arguments.
+                let leftover = self.marks[self.frame];
+                let args = leftover.regs & RegSet::ARGS.0;
+                if leftover.regs != args || leftover.slots != 0 || self.frame == 0 {
+                    return Err(Lost);
+                }
+                *self.top() = Marks::default();
+                self.frame -= 1;
+                if args & !RegSet::of(Reg::R1).0 != 0 {
+                    self.top().regs |= RegSet::of(Reg::R3).with(Reg::R4).0;
+                }
+                Ok(())
+            }
             CallTarget::Subprog(_) | CallTarget::Helper(_) | CallTarget::Kfunc { .. } => {
                 self.take(Reg::R0);
                 if self.top().regs & RegSet::ARGS.0 != 0 {
@@ -312,7 +330,11 @@ impl Wanted {
         }
     }
 
-    fn exit(&mut self) -> Result<(), Lost> {
+    fn exit(&mut self, step: &Step) -> Result<(), Lost> {
+        if step.leaves_callback {
+            // The caller has what it had before the call, and nothing of the callback's.
+            return self.enter();
+        }
         let result = self.take(Reg::R0);
         if self.top().regs & RegSet::ARGS.0 != 0 {
             return Err(Lost);
@@ -434,6 +456,11 @@ impl Explorer<'_> {
             _ => false,
         }
     }
+}
+
+/// Whether a helper calls a function of the program.
+pub(super) fn calls_back(number: u32) -> bool {
+    HelperId::from_number(number).is_some_and(|id| id.info().args.contains(&Arg::Func))
 }
 
 /// Drops what is no number in a state. False: the walk and the state disagree about the call depth.

@@ -13,9 +13,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::equal::{Exactness, IdMap, Match};
 use super::explore::{Check, Explorer};
+use super::precision::calls_back;
 use super::state::State;
 use crate::diag::{Code, Diagnostic};
-use crate::isa::{Insn, InsnIdx};
+use crate::isa::{CallTarget, Insn, InsnIdx};
 
 /// Index of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +217,11 @@ pub(super) fn points(insns: &[Insn]) -> Vec<Point> {
             }
             Insn::Call(target) => {
                 mark(at.jump(0), join);
+                if let crate::isa::CallTarget::Helper(number) = target
+                    && calls_back(number)
+                {
+                    mark(Some(at), Point { force: true, ..prune });
+                }
                 if let crate::isa::CallTarget::Subprog(off) = target {
                     mark(Some(at), prune);
                     mark(at.jump(off), join);
@@ -334,16 +340,24 @@ impl Explorer<'_> {
         Match { live: &self.live, exactness, ids: &mut ids }.states(node, &self.state)
     }
 
-    /// A `may_goto` loop ends after some rounds by itself, so coming back to a state that covers this
-    /// one is progress.
+    /// A `may_goto` loop ends after some rounds by itself, as do a helper's calls of a function, so coming back to a
+    /// state that covers this one is progress.
     fn covers_loop(&self, node: &Node) -> bool {
-        matches!(self.program.insns[self.at.index()], Insn::MayGoto { .. })
-            && node.state.may_goto_depth != self.state.may_goto_depth
-            && self.covers(node, Exactness::Within)
+        let advances = match self.program.insns[self.at.index()] {
+            Insn::MayGoto { .. } => node.state.may_goto_depth != self.state.may_goto_depth,
+            Insn::Call(CallTarget::Helper(number)) => calls_back(number),
+            _ => false,
+        };
+        advances && self.covers(node, Exactness::Within)
     }
 
     fn comes_back(&self, node: &Node) -> bool {
-        node.state.may_goto_depth == self.state.may_goto_depth && self.covers(node, Exactness::Same)
+        let calls_back =
+            matches!(self.program.insns[self.at.index()], Insn::Call(CallTarget::Helper(n)) if calls_back(n));
+        node.state.may_goto_depth == self.state.may_goto_depth
+            && node.state.callback_depth == self.state.callback_depth
+            && !calls_back
+            && self.covers(node, Exactness::Same)
     }
 
     fn endless(&self, id: NodeId) -> Box<Diagnostic> {

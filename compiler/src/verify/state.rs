@@ -22,6 +22,30 @@ pub(super) struct Frame {
     pub callsite: Option<InsnIdx>,
     /// Which function it is.
     pub subprog: SubprogId,
+    /// Whether a helper called it, and what it may return then.
+    pub callback: Option<Callback>,
+    /// How often the call in it that calls back has done so.
+    pub rounds: u32,
+}
+
+/// How a helper calls a function of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Callback {
+    /// When.
+    pub when: When,
+    /// Least value that it may return.
+    pub min: i64,
+    /// Greatest value that it may return.
+    pub max: i64,
+}
+
+/// When a helper calls a function of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// Before it returns, any number of times.
+    Now,
+    /// Some time later.
+    Later,
 }
 
 impl Frame {
@@ -30,7 +54,7 @@ impl Frame {
         let mut regs = [Value::UNINIT; Reg::COUNT];
         let frame = u8::try_from(index).expect("call depth was checked");
         regs[Reg::R10.index()] = Value::pointer(Kind::Stack { frame });
-        Self { regs, stack: Rc::new(Stack::default()), callsite, subprog }
+        Self { regs, stack: Rc::new(Stack::default()), callsite, subprog, callback: None, rounds: 0 }
     }
 
     /// What a register holds.
@@ -53,6 +77,8 @@ pub(super) struct State {
     frames: Vec<Rc<Frame>>,
     /// How many `may_goto` were passed without jumping.
     pub may_goto_depth: u32,
+    /// How many callbacks were entered.
+    pub callback_depth: u32,
     /// What must be given back, and sections that must be left.
     pub held: Held,
 }
@@ -69,7 +95,7 @@ pub(super) enum Place {
 impl State {
     /// A state in which one function is active.
     pub fn new(frame: Frame) -> Self {
-        Self { frames: vec![Rc::new(frame)], may_goto_depth: 0, held: Held::default() }
+        Self { frames: vec![Rc::new(frame)], may_goto_depth: 0, callback_depth: 0, held: Held::default() }
     }
 
     /// All frames, outermost first.

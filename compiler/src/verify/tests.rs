@@ -165,10 +165,7 @@ fn memory_of_a_global_function_may_be_null_unless_tagged() {
     let text =
         "r1 = r10\nr1 += -8\n*(u64 *)(r10 - 8) = 0\ncall f\nr0 = 0\nexit\nf:\nr0 = *(u64 *)(r1 + 0)\nexit";
     assert!(judge(&with_global(text, &[Param::Memory { size: 8, nonnull: true }])).is_ok());
-    assert_eq!(
-        code(&with_global(text, &[Param::Memory { size: 8, nonnull: false }])),
-        Code::InvalidMemAccess
-    );
+    assert_eq!(code(&with_global(text, &[Param::Memory { size: 8, nonnull: false }])), Code::NullPointer);
     assert_eq!(code(&with_global(text, &[Param::Memory { size: 4, nonnull: true }])), Code::MemoryBounds);
     assert_eq!(code(&with_global(text, &[Param::Memory { size: 16, nonnull: true }])), Code::StackBounds);
 }

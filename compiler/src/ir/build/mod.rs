@@ -133,6 +133,9 @@ impl<'a> Builder<'a> {
 
     /// Translates one instruction; true where it ended the block.
     fn insn(&mut self, flow: &Flow) -> Result<bool, CompileError> {
+        if let Some(foreign) = self.facts.at(self.at).foreign {
+            return Err(self.unsupported(format!("{foreign}: verified, but Brolga cannot run it")));
+        }
         match self.program.insns[self.at.index()] {
             Insn::Alu { op, width, dst, src } => self.alu(op, width, dst, src),
             Insn::MovSx { width, from, dst, src } => self.move_signed(width, from, dst, src),

@@ -180,7 +180,7 @@ impl Explorer<'_> {
                 return Err(self.refuse(Code::MapReference, message));
             }
             Imm64::BtfId { .. } => return Err(self.unsupported("the address of a kernel variable")),
-            Imm64::Func(_) => return Err(self.unsupported("the address of a function (callbacks)")),
+            Imm64::Func(off) => self.function_address(off)?,
         };
         self.set(dst, value);
         Ok(())

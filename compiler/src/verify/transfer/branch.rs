@@ -121,17 +121,16 @@ impl Explorer<'_> {
         self.facts.fallthrough(self.at);
         let mut on = self.state.clone();
         on.may_goto_depth += 1;
-        self.widen_since_last_round(&mut on);
+        self.widen_since_last_round(&mut on, true);
         let next = self.target(0);
         self.leave(on, next)?;
         Ok(self.jump(off.into()))
     }
 
-    /// Forgets numbers that changed since the path was last here and that nothing relied on.
-    fn widen_since_last_round(&self, state: &mut State) {
-        // The current state's own checkpoint, made just now, is not a round ago.
+    /// Forgets numbers that changed since the path was last here and that nothing relied on. `own`: the current
+    /// state's own checkpoint, made just now, is not a round ago.
+    pub(in crate::verify) fn widen_since_last_round(&self, state: &mut State, mut own: bool) {
         let mut node = self.parent.map(|id| self.nodes.get(id));
-        let mut own = true;
         let old = loop {
             let Some(known) = node else { return };
             let same_calls = known.state.frames().len() == state.frames().len()

@@ -147,6 +147,13 @@ impl Explorer<'_> {
     /// `exit`
     pub(in crate::verify) fn exit(&mut self) -> Check<Next> {
         self.pace.jumps += 1;
+        let callback = self.state.top().callback;
+        if self.state.depth() == 0 {
+            self.check_nothing_held("BPF_EXIT instruction")?;
+        }
+        if let Some(callback) = callback {
+            return self.leave_callback(callback);
+        }
         if self.state.depth() > 0 {
             return self.leave_subprog();
         }
@@ -205,6 +212,7 @@ impl Explorer<'_> {
         }
         self.check_unmodified(Reg::R6, &context)?;
         self.check_int_result("LD_ABS")?;
+        self.check_nothing_held("BPF_LD_[ABS|IND]")?;
         self.destroy_caller_saved();
         self.set(Reg::R0, Value::scalar(Scalar::unknown_of(size)));
         if self.state.depth() == 0 {

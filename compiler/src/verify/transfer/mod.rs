@@ -6,9 +6,11 @@
 pub(super) use alu::MAX_OFFSET;
 
 mod alu;
+mod argument;
 mod atomic;
 mod branch;
 mod call;
+mod callback;
 mod helper;
 mod links;
 mod mem;
