@@ -346,12 +346,88 @@ mod tests {
         assert_eq!(without_ending(".btf"), ".btf");
     }
 
+    /// BTF of one integer, packed with `tar c 6.1.btf | xz -0`.
+    const PACKED_INT: &[u8] = &[
+        0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x01, 0x69, 0x22, 0xde, 0x36, 0x02, 0x00, 0x21, 0x01, 0x0c,
+        0x00, 0x00, 0x00, 0x8f, 0x98, 0x41, 0x9c, 0xe0, 0x27, 0xff, 0x00, 0x71, 0x5d, 0x00, 0x1b, 0x0b, 0x82,
+        0x87, 0x63, 0xde, 0xf9, 0x0d, 0x96, 0xf2, 0x9f, 0x08, 0xea, 0x9c, 0x99, 0xce, 0x43, 0x84, 0xd9, 0x86,
+        0xdf, 0x04, 0xcc, 0xe5, 0xdd, 0x0a, 0x84, 0x93, 0x60, 0x2b, 0xdf, 0x7a, 0xe6, 0xa8, 0xce, 0x8c, 0xa6,
+        0x57, 0xf0, 0x7b, 0x26, 0x0f, 0x08, 0x49, 0x9b, 0x8f, 0xcd, 0xe2, 0x64, 0x3f, 0xd4, 0xd5, 0x80, 0xb0,
+        0xa5, 0xa6, 0x87, 0x71, 0x70, 0xd1, 0xf1, 0xc0, 0xd0, 0x5a, 0xf4, 0x89, 0xd2, 0x2a, 0x1b, 0x2f, 0xc2,
+        0x62, 0x29, 0x1d, 0x16, 0x03, 0x25, 0xfb, 0xa4, 0x63, 0x8b, 0xc2, 0x24, 0x22, 0xbf, 0xf4, 0xb1, 0xbe,
+        0xec, 0xaf, 0x53, 0x8d, 0xbc, 0x59, 0x4a, 0xee, 0xc1, 0xd3, 0xb1, 0xb0, 0x40, 0xe7, 0x52, 0x46, 0x9b,
+        0x5b, 0x57, 0x70, 0x12, 0xf7, 0x52, 0xb6, 0x60, 0x00, 0x00, 0x00, 0x00, 0x10, 0x58, 0xf2, 0x10, 0x00,
+        0x01, 0x89, 0x01, 0x80, 0x50, 0x00, 0x00, 0xf6, 0x20, 0x6f, 0x46, 0x3e, 0x30, 0x0d, 0x8b, 0x02, 0x00,
+        0x00, 0x00, 0x00, 0x01, 0x59, 0x5a,
+    ];
+
+    /// BTF of one type whose record and strings are given.
+    fn btf(record: [u32; 4], strings: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(strings.len()).expect("small");
+        let header = [0x0001_eb9f, 24, 0, 16, 16, len];
+        let words = header.into_iter().chain(record);
+        words.flat_map(u32::to_le_bytes).chain(strings.iter().copied()).collect()
+    }
+
+    fn kernel(path: &Path) -> Result<Kernel, String> {
+        let [source] = &found_at(path).map_err(|error| error.to_string())?[..] else {
+            return Err("several".to_owned());
+        };
+        match source.read().map_err(|error| error.to_string())?.types {
+            KernelTypes::Kernel(kernel) => Ok(Kernel::clone(&kernel)),
+            KernelTypes::Own => Err("none".to_owned()),
+        }
+    }
+
     #[test]
-    fn packed_types_are_unpacked_up_to_a_limit() {
-        // `xz` of the ten bytes `9f eb` and zeros, and of something that is neither BTF nor an archive.
+    fn packed_types_are_unpacked() {
         let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("a.btf.tar.xz");
-        std::fs::write(&path, b"\xfd7zXZ\0\0\x04broken").expect("written");
-        assert!(matches!(unpack(&path), Err(Failure::Kernel { .. })));
+        let path = directory.path().join("6.1.btf.tar.xz");
+        std::fs::write(&path, PACKED_INT).expect("written");
+        for path in [&path, directory.path()] {
+            assert_eq!(kernel(path).expect("readable").vmlinux.by_name("int").count(), 1);
+        }
+        let source = &found_at(directory.path()).expect("found")[0];
+        assert_eq!(source.label, "6.1");
+        assert_eq!(source.read().expect("readable").version, KernelVersion::new(6, 1, 0));
+        for cut in [6, 40, PACKED_INT.len() - 1] {
+            std::fs::write(&path, &PACKED_INT[..cut]).expect("written");
+            assert!(kernel(&path).is_err(), "{cut} bytes");
+        }
+        // A dictionary of 4 GiB is not made room for: its size is in the header of the first block.
+        let mut huge = PACKED_INT.to_vec();
+        huge[16] = 40;
+        let sum = crc32(&huge[12..20]);
+        huge[20..24].copy_from_slice(&sum.to_le_bytes());
+        std::fs::write(&path, huge).expect("written");
+        assert!(kernel(&path).expect_err("too large").contains("memory"), "{:?}", kernel(&path));
+    }
+
+    /// The checksum of blocks' headers.
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0, |crc, byte| {
+            (0..8)
+                .fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+        })
+    }
+
+    #[test]
+    fn modules_go_on_where_the_kernel_ends() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, bytes: &[u8]| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, bytes).expect("written");
+            path
+        };
+        // An integer `mod`, whose name is the first string after the kernel's five bytes.
+        let module = write("thing", &btf([5, 1 << 24, 4, 0x0100_0020], b"mod\0"));
+        assert!(kernel(&module).expect_err("the kernel is missing").contains("beside"));
+        write("vmlinux", &btf([1, 1 << 24, 4, 0x0100_0020], b"\0int\0"));
+        write("notes", b"no types");
+        for path in [&module, directory.path()] {
+            let kernel = kernel(path).expect("readable");
+            let [(name, types)] = &kernel.modules[..] else { panic!("one module") };
+            assert_eq!((name.as_str(), types.by_name("mod").count()), ("thing", 1));
+        }
     }
 }

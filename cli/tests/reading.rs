@@ -172,3 +172,102 @@ fn objects_may_come_from_standard_input() {
     let run = Run::of(command(&["inspect", "-"]).stdin(object).output().unwrap());
     assert!(run.exits(0).contains("blocked_v6"));
 }
+
+const FIELDS: &str = "tests/cases/core/fields.bpf.o";
+
+/// The section `.BTF` of an object.
+fn btf_of(path: &str) -> Vec<u8> {
+    use object::{Object as _, ObjectSection as _};
+    let file = std::fs::read(common::root().join(path)).unwrap();
+    let elf = object::File::parse(&*file).unwrap();
+    elf.section_by_name(".BTF").unwrap().data().unwrap().to_vec()
+}
+
+#[test]
+fn kernels_types_are_read_as_they_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let raw = directory.path().join("5.10.0-9-amd64.btf");
+    std::fs::write(&raw, btf_of("tests/cases/core/kernel_new.o")).unwrap();
+    let broken = directory.path().join("broken.btf");
+    std::fs::write(&broken, b"\x9f\xeb\x01\x00").unwrap();
+    let raw = raw.to_str().unwrap();
+    for (kernel, value) in [("own", 16), ("tests/cases/core/kernel_old.o", 64), (raw, 80)] {
+        let run =
+            brolga(&["inspect", FIELDS, "--program", "read_total", "--btf", kernel, "--format", "json"]);
+        run.exits(0);
+        let relocation = &run.json()[0]["programs"][0]["core"][0];
+        assert_eq!(
+            (&relocation["kind"], &relocation["value"]),
+            (&"byte_off".into(), &value.into()),
+            "{kernel}"
+        );
+        assert_eq!(relocation["local"], "struct thing.total (0:4)");
+        let text = brolga(&["disasm", FIELDS, "--program", "read_total", "--btf", kernel]);
+        assert!(text.exits(0).contains(&format!("(r1 + {value})")), "{kernel}: {}", text.stdout);
+    }
+    let text = brolga(&["inspect", FIELDS, "--program", "guarded", "--btf", raw]);
+    assert!(text.exits(0).contains("struct thing.gone (0:9) missing at 3"), "{}", text.stdout);
+    let run = |kernel| brolga(&["verify", FIELDS, "--program", "read_total", "--btf", kernel]);
+    run("missing.btf").fails("missing.btf");
+    run("examples/capture.pcap").fails("neither BTF, nor ELF");
+    run("target/absent").fails("target/absent");
+    run(broken.to_str().unwrap()).fails("broken.btf");
+    // One program of memory is meant to run here, where there is no kernel.
+    let compile = ["compile", FIELDS, "--kind", "raw_memory", "--memory", "128", "--emit", "asm"];
+    let of = |program, kernel: &[&str]| brolga(&[&compile[..], &["--program", program], kernel].concat());
+    of("unguarded", &[]).exits(0);
+    assert!(of("unguarded", &["--btf", raw]).stderr.contains("error[core-missing]"));
+}
+
+#[test]
+fn objects_are_verified_for_many_kernels() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("debian/12/x86_64");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, object) in [("6.1.0-10", "new"), ("6.1.0-9", "old")] {
+        let types = btf_of(&format!("tests/cases/core/kernel_{object}.o"));
+        std::fs::write(folder.join(format!("{name}.btf")), types).unwrap();
+    }
+    std::fs::write(folder.join("README"), "no types").unwrap();
+    let archive = directory.path().to_str().unwrap();
+    let args =
+        ["verify", FIELDS, "--kind", "raw_memory", "--memory", "128", "--btf", archive, "--btf", "own"];
+    let text = brolga(&args);
+    let stdout = text.exits(1);
+    let expected = "\
+kernel   1  debian/12/x86_64/6.1.0-9
+kernel   2  debian/12/x86_64/6.1.0-10
+kernel   3  own
+";
+    assert!(stdout.starts_with(expected), "{stdout}");
+    for row in ["guarded yes yes yes", "unguarded yes no yes", "read_balance yes no yes"] {
+        let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") == row;
+        assert!(stdout.lines().any(squeezed), "no `{row}` in\n{stdout}");
+    }
+    assert!(
+        stdout.contains("\nunguarded for 2:\nerror[core-missing]: CO-RE: `struct thing.gone`"),
+        "{stdout}"
+    );
+
+    let json = brolga(&[&args[..], &["--program", "unguarded", "--format", "json"]].concat());
+    json.exits(1);
+    let verdicts: Vec<_> =
+        json.json().iter().map(|line| format!("{} {}", line["kernel"], line["verdict"])).collect();
+    assert_eq!(
+        verdicts,
+        [
+            r#""debian/12/x86_64/6.1.0-9" "accept""#,
+            r#""debian/12/x86_64/6.1.0-10" "reject""#,
+            r#""own" "accept""#
+        ]
+    );
+
+    // A kernel that cannot be read does not keep the others from being judged.
+    std::fs::write(folder.join("6.2.btf"), "broken").unwrap();
+    let broken = brolga(&args);
+    assert!(broken.exits(2).contains("unguarded for 2:"));
+    assert!(broken.stderr.contains("6.2.btf"), "{}", broken.stderr);
+    brolga(&["inspect", FIELDS, "--btf", archive]).fails("has the types of 3 kernels");
+    let empty = tempfile::tempdir().unwrap();
+    brolga(&["verify", FIELDS, "--btf", empty.path().to_str().unwrap()]).fails("there are no kernels' types");
+}

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::link::Funcs;
 use super::source::{Source, btf_error};
 use super::{KernelTypes, LoadError, Problem, Program};
-use crate::btf::relo::{CoreError, Missing, Outcome, Relocator, Resolution, Resolved, Targets};
+use crate::btf::relo::{CoreError, CoreKind, Missing, Outcome, Relocator, Resolution, Resolved, Targets};
 use crate::btf::{Btf, CoreRelo};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx, Operand, Size};
@@ -59,17 +59,14 @@ impl CoreRelocations {
         self.functions.is_empty()
     }
 
-    /// The last one that was applied to an instruction, or to the first slot of two.
+    /// The last one that was applied to an instruction.
     #[must_use]
     pub fn at(&self, at: InsnIdx) -> Option<&CoreRelocation> {
         let after = self.functions.partition_point(|(base, _)| *base <= at);
         let (base, all) = self.functions.get(after.checked_sub(1)?)?;
         let slot = at.0 - base.0;
-        let last = |slot: u32| {
-            let after = all.partition_point(|one| one.slot <= slot);
-            all.get(after.checked_sub(1)?).filter(|one| one.slot == slot)
-        };
-        last(slot).or_else(|| last(slot.checked_sub(1)?))
+        let after = all.partition_point(|one| one.slot <= slot);
+        all.get(after.checked_sub(1)?).filter(|one| one.slot == slot)
     }
 }
 
@@ -120,15 +117,16 @@ impl Program {
     }
 }
 
-/// What a record resolves to.
+/// A record, and what it resolves to.
 struct Record {
-    /// Byte offset in the section.
-    offset: u32,
+    relo: CoreRelo,
     resolved: Resolved,
 }
 
 /// The resolved records of an object, by section, sorted by offset.
 pub(super) struct Core<'a> {
+    /// The object's types.
+    btf: Option<&'a Btf>,
     sections: BTreeMap<&'a str, Vec<Record>>,
 }
 
@@ -139,7 +137,7 @@ impl<'a> Core<'a> {
         funcs: &Funcs<'_>,
         kernel: &KernelTypes,
     ) -> Result<Self, LoadError> {
-        let mut core = Self { sections: BTreeMap::new() };
+        let mut core = Self { btf: source.btf.as_deref(), sections: BTreeMap::new() };
         let Some(btf) = source.btf.as_deref().filter(|_| !source.core_relos.is_empty()) else {
             return Ok(core);
         };
@@ -163,7 +161,7 @@ impl<'a> Core<'a> {
             }
         }
         for records in core.sections.values_mut() {
-            records.sort_by_key(|record| record.offset);
+            records.sort_by_key(|record| record.relo.insn_off);
         }
         Ok(core)
     }
@@ -185,10 +183,23 @@ impl<'a> Core<'a> {
             }
             // The linker leaves the records of functions that it drops.
             if funcs.holding(index, relo.insn_off.into()) {
-                records.push(Record { offset: relo.insn_off, resolved: relocator.resolve(relo) });
+                records.push(Record { relo: *relo, resolved: relocator.resolve(relo) });
             }
         }
         Ok(())
+    }
+
+    /// A record in words, whether it could be resolved or not.
+    fn describe(&self, record: &Record) -> String {
+        let kind = CoreKind::from_number(record.relo.kind).map_or("relocation", CoreKind::name);
+        if let Ok(resolution) = &record.resolved {
+            return format!("{kind} of `{}`", resolution.local);
+        }
+        let name = self.btf.and_then(|btf| btf.get(record.relo.ty).and_then(|ty| ty.name()).ok());
+        let access = self.btf.and_then(|btf| btf.str(record.relo.access).ok()).unwrap_or_default();
+        let short = |text: &str| text.chars().take(80).collect::<String>();
+        let name = name.filter(|name| !name.is_empty()).map_or("an anonymous type".to_owned(), short);
+        format!("{kind} of `{name}` ({})", short(access))
     }
 
     /// Patches a function's instructions.
@@ -200,11 +211,11 @@ impl<'a> Core<'a> {
         mut find: impl FnMut(Diagnostic),
     ) -> Arc<[CoreRelocation]> {
         let records = self.sections.get(section).map_or(&[][..], Vec::as_slice);
-        let from = records.partition_point(|record| u64::from(record.offset) < start);
-        let to = records.partition_point(|record| u64::from(record.offset) < end);
+        let from = records.partition_point(|record| u64::from(record.relo.insn_off) < start);
+        let to = records.partition_point(|record| u64::from(record.relo.insn_off) < end);
         let mut applied = Vec::with_capacity(to.saturating_sub(from));
         for record in &records[from..to.max(from)] {
-            let slot = u32::try_from((u64::from(record.offset) - start) / 8).unwrap_or(u32::MAX);
+            let slot = u32::try_from((u64::from(record.relo.insn_off) - start) / 8).unwrap_or(u32::MAX);
             let outcome = match &record.resolved {
                 Ok(resolution) => patch(insns, slot, resolution).map(|poisoned| (resolution, poisoned)),
                 Err(error) => Err((code(error), error.to_string())),
@@ -214,9 +225,8 @@ impl<'a> Core<'a> {
                     applied.push(CoreRelocation { slot, resolution: Arc::clone(resolution), poisoned });
                 }
                 Err((code, reason)) => {
-                    let what = record.resolved.as_ref().ok().map(|resolution| &resolution.local);
-                    let what = what.map_or_else(String::new, |spec| format!(" of `{spec}`"));
-                    find(Diagnostic::at(code, InsnIdx(slot), format!("CO-RE relocation{what}: {reason}")));
+                    let message = format!("CO-RE: {}: {reason}", self.describe(record));
+                    find(Diagnostic::at(code, InsnIdx(slot), message));
                 }
             }
         }
