@@ -9,6 +9,8 @@
 
 use cranelift_codegen::ir::{self as clif, AtomicRmwOp, Endianness, InstBuilder, MemFlagsData, types};
 
+use target_lexicon::Architecture;
+
 use super::FunctionLowering;
 use super::alu::part_type;
 use crate::ir::{ExtendKind, Mem, Rmw, Value};
@@ -71,7 +73,14 @@ impl FunctionLowering<'_> {
 
     pub(super) fn atomic_cas(&mut self, mem: Mem, _: Size, expected: Value, value: Value) -> clif::Value {
         let address = self.address(&mem);
-        let (expected, value) = (self.value(expected), self.value(value));
+        let (mut expected, value) = (self.value(expected), self.value(value));
+        if let Architecture::Aarch64(_) = self.isa.triple().architecture
+            && self.builder.func.dfg.value_type(expected) == types::I32
+        {
+            // Cranelift 0.135 compares 64 bits there, and leaves what is above the 32 to chance.
+            let wide = self.builder.ins().uextend(types::I64, expected);
+            expected = self.builder.ins().ireduce(types::I32, wide);
+        }
         self.builder.ins().atomic_cas(flags(&mem), address, expected, value)
     }
 

@@ -4,6 +4,7 @@
 //! lets us; [`jit`] and [`object`] are what is being tested. An engine neither compares nor judges: it
 //! says what happened, in terms that mean the same for all.
 
+pub mod cross;
 pub mod jit;
 pub mod kernel;
 pub mod object;

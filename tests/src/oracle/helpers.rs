@@ -7,6 +7,7 @@ use brolga_abi::HelperId;
 
 use super::fault::Cause;
 use super::maps::EINVAL;
+use super::memory::ByteOrder;
 use super::memory::What;
 use super::{Machine, XDP_ROOM};
 
@@ -98,7 +99,12 @@ impl Call<'_> {
     }
 
     fn key(&mut self, map: usize) -> Result<Vec<u8>, Cause> {
-        self.read(1, self.machine.maps[map].def.key_size as usize)
+        let mut key = self.read(1, self.machine.maps[map].def.key_size as usize)?;
+        // The keys of arrays are numbers, which this module keeps as a little-endian machine does.
+        if self.machine.maps[map].is_array() && self.machine.memory.order == ByteOrder::Big {
+            key.reverse();
+        }
+        Ok(key)
     }
 
     fn map_lookup(&mut self) -> Result<u64, Cause> {

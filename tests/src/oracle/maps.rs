@@ -66,7 +66,8 @@ impl Map {
         map
     }
 
-    fn is_array(&self) -> bool {
+    /// Whether keys are indices.
+    pub fn is_array(&self) -> bool {
         match self.kind {
             Some(MapKind::Array | MapKind::PerCpuArray | MapKind::ProgArray) => true,
             Some(MapKind::Hash | MapKind::PerCpuHash) | None => false,
