@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use brolga_compiler::isa::{Imm64, Insn};
 use brolga_compiler::program::{LoadOptions, Object, load};
 use brolga_tests::libbpf::{
-    Comparison, Outcome, Prepared, compare_all, compare_core, compare_programs, prepare,
+    Comparison, Outcome, Prepared, compare_all, compare_core, compare_programs, differing_maps, prepare,
 };
 use brolga_tests::objects::{self, or_skip};
 use brolga_tests::selftests::Cpu;
@@ -66,6 +66,25 @@ fn programs_are_those_of_libbpf() {
         "{} of {compared} differ",
         different.len()
     );
+}
+
+/// Maps of all objects are those of libbpf, in its order, with all their numbers and initial bytes.
+#[test]
+fn maps_are_those_of_libbpf() {
+    let found = [
+        or_skip("xdp-tools", objects::xdp_tools()),
+        or_skip("libbpf-tools", objects::libbpf_tools()),
+        or_skip("the selftests", objects::selftests(Cpu::V3)),
+    ];
+    let (mut compared, mut different) = (0, Vec::new());
+    for file in found.into_iter().flatten().flatten() {
+        let Ok(object) = load(&file.bytes, &LoadOptions::default()) else { continue };
+        let Ok(differences) = differing_maps(&file.bytes, &object) else { continue };
+        compared += object.maps.len();
+        different.extend(differences.into_iter().map(|difference| format!("{}: {difference}", file.name)));
+    }
+    println!("{compared} maps compared");
+    assert!(different.is_empty(), "{} of {compared} maps differ:\n{}", different.len(), different.join("\n"));
 }
 
 /// The comparison sees a changed instruction, a missing program and one too many.

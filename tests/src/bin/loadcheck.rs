@@ -2,12 +2,13 @@
 //!
 //! Without arguments: all objects of `xdp-tools`, `libbpf-tools` and the kernel's selftests. The selftests' objects for
 //! CO-RE relocations are also compared against each of the kernels that they were written for. Prints what
-//! could not be compared and why, what Brolga does not load, what differs, and the counts; exits with 1
+//! could not be compared and why, what Brolga does not load, what differs, maps that differ, and the counts; exits with 1
 //! where something is not loaded or differs.
 
 use std::process::ExitCode;
 
-use brolga_tests::libbpf::{compare_all, compare_core};
+use brolga_compiler::program::{LoadOptions, load};
+use brolga_tests::libbpf::{compare_all, compare_core, differing_maps};
 use brolga_tests::objects::{self, ObjectFile, or_skip};
 use brolga_tests::running;
 use brolga_tests::selftests::Cpu;
@@ -41,6 +42,18 @@ fn main() -> ExitCode {
         Err(error) => eprintln!("loadcheck: {error}"),
     }
     println!("{report}");
-    let same = report.failures().is_empty() && report.programs().1.is_empty();
+    let maps = different_maps(&files);
+    maps.iter().for_each(|difference| println!("map {difference}"));
+    let same = maps.is_empty() && report.failures().is_empty() && report.programs().1.is_empty();
     if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn different_maps(files: &[ObjectFile]) -> Vec<String> {
+    let mut different = Vec::new();
+    for file in files {
+        let Ok(object) = load(&file.bytes, &LoadOptions::default()) else { continue };
+        let differences = differing_maps(&file.bytes, &object).unwrap_or_default();
+        different.extend(differences.into_iter().map(|difference| format!("{}: {difference}", file.name)));
+    }
+    different
 }

@@ -5,10 +5,12 @@
 //! it is changed or left out, and that is listed: see [`prepare()`].
 
 mod compare;
+mod maps;
 mod prepare;
 pub mod sys;
 mod time;
 
 pub use compare::{Comparison, Difference, Report, compare_all, compare_core, compare_programs};
+pub use maps::differing_maps;
 pub use prepare::{LeftOut, Outcome, Prepared, prepare};
 pub use time::{Times, time};

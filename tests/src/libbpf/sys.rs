@@ -155,6 +155,12 @@ impl Object {
             .collect()
     }
 
+    /// The maps as libbpf defines them, in its order.
+    #[must_use]
+    pub fn map_definitions(&self) -> Vec<Map> {
+        self.maps().map(definition).collect()
+    }
+
     /// Indices of maps that hold kernel structures of functions.
     #[must_use]
     pub fn struct_ops_maps(&self) -> Vec<usize> {
@@ -229,6 +235,50 @@ impl Object {
             std::slice::from_raw_parts(first.cast::<[u8; 8]>(), count.expect("a count"))
         };
         Some(bytes.iter().map(|slot| RawInsn::from_bytes(*slot, Endianness::NATIVE)).collect())
+    }
+}
+
+/// A map as libbpf would make it, had it prepared the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of libbpf's accessors")]
+pub struct Map {
+    pub name: String,
+    pub kind: u32,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+    pub flags: u32,
+    pub extra: u64,
+    pub numa_node: u32,
+    pub autocreate: bool,
+    /// Bytes of the value, where the object has them.
+    pub initial: Option<Vec<u8>>,
+    pub inner: Option<Box<Self>>,
+}
+
+fn definition(map: NonNull<libbpf_sys::bpf_map>) -> Map {
+    let map = map.as_ptr();
+    // SAFETY: the map is of an open object, which its caller holds; what is pointed to lives as long and
+    // is copied.
+    unsafe {
+        let mut size = 0;
+        let value = libbpf_sys::bpf_map__initial_value(map, &raw mut size);
+        let value = NonNull::new(value.cast::<u8>());
+        let size = usize::try_from(size).expect("a size");
+        let name = NonNull::new(libbpf_sys::bpf_map__name(map).cast_mut());
+        Map {
+            name: name.map_or_else(String::new, |name| text(name.as_ptr())),
+            kind: libbpf_sys::bpf_map__type(map),
+            key_size: libbpf_sys::bpf_map__key_size(map),
+            value_size: libbpf_sys::bpf_map__value_size(map),
+            max_entries: libbpf_sys::bpf_map__max_entries(map),
+            flags: libbpf_sys::bpf_map__map_flags(map),
+            extra: libbpf_sys::bpf_map__map_extra(map),
+            numa_node: libbpf_sys::bpf_map__numa_node(map),
+            autocreate: libbpf_sys::bpf_map__autocreate(map),
+            initial: value.map(|value| std::slice::from_raw_parts(value.as_ptr(), size).to_vec()),
+            inner: NonNull::new(libbpf_sys::bpf_map__inner_map(map)).map(|inner| Box::new(definition(inner))),
+        }
     }
 }
 
