@@ -6,7 +6,7 @@ use brolga_tests::mutate::{Plan, case, run};
 use brolga_tests::repo;
 
 fn objects() -> Vec<Vec<u8>> {
-    let mut paths = repo::files("tests/cases/programs", &["o"]);
+    let mut paths = repo::files("tests/cases", &["o"]);
     paths.extend(repo::files("examples", &["o"]));
     paths.iter().map(|path| std::fs::read(path).expect("checked in")).collect()
 }

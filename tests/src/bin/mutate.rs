@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         }
     };
     let (cases, seed, first) = (number(100_000), number(1), number(0));
-    let mut paths = repo::files("tests/cases/programs", &["o"]);
+    let mut paths = repo::files("tests/cases", &["o"]);
     paths.extend(repo::files("examples", &["o"]));
     if let Ok(dir) = std::fs::read_dir("/usr/lib/x86_64-linux-gnu/bpf") {
         let mut more: Vec<_> = dir.filter_map(|entry| Some(entry.ok()?.path())).collect();

@@ -9,12 +9,12 @@ mod rng;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brolga_compiler::isa::{Endianness, decode, encode_all};
-use brolga_compiler::program::{Fault, LoadOptions, load};
+use brolga_compiler::program::{Fault, LoadOptions, Target, load};
 use brolga_compiler::verify::{self, verify};
 
 pub use mutator::case;
@@ -134,7 +134,8 @@ fn millis(time: Duration) -> u64 {
 fn one(objects: &[Vec<u8>], seed: u64, number: u64, summary: &mut Summary) {
     let bytes = case(objects, seed, number);
     let began = Instant::now();
-    let caught = catch_unwind(AssertUnwindSafe(|| judge(&bytes)));
+    let user = &objects[usize::try_from(number % objects.len() as u64).unwrap_or(0)];
+    let caught = catch_unwind(AssertUnwindSafe(|| judge(&bytes, user)));
     let took = began.elapsed();
     summary.cases += 1;
     if took > summary.slowest.1 {
@@ -150,8 +151,9 @@ fn one(objects: &[Vec<u8>], seed: u64, number: u64, summary: &mut Summary) {
     }
 }
 
-/// Loads, decodes and verifies bytes; says what came of it.
-fn judge(bytes: &[u8]) -> Vec<&'static str> {
+/// Loads, decodes and verifies bytes; says what came of it. Their types stand for those of a kernel, too,
+/// for which `user` is loaded.
+fn judge(bytes: &[u8], user: &[u8]) -> Vec<&'static str> {
     let mut outcomes =
         vec![if decode(bytes, Endianness::Little).is_ok() { "bytes decode" } else { "bytes do not decode" }];
     let object = match load(bytes, &LoadOptions::default()) {
@@ -167,6 +169,11 @@ fn judge(bytes: &[u8]) -> Vec<&'static str> {
         }
     };
     outcomes.push("object loads");
+    if let Some(types) = &object.btf {
+        let target = Target { types: Arc::clone(types).into(), ..Target::default() };
+        let loaded = load(user, &LoadOptions { target, ..LoadOptions::default() });
+        outcomes.push(if loaded.is_ok() { "as a kernel: loads" } else { "as a kernel: does not load" });
+    }
     let options = verify::Options { instruction_budget: 20_000, ..verify::Options::default() };
     for program in &object.programs {
         if program.findings.is_empty() {
