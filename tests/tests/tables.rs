@@ -32,6 +32,7 @@ const NO_CASE: &[(&str, &str)] = &[
     ("core-missing", "needs an object: its BTF"),
     ("core-relocation", "needs an object: its BTF"),
     ("unresolved-call", "needs an object: its symbols"),
+    ("unresolved-extern", "needs an object: its symbols"),
     ("global-function", "needs an object: its BTF"),
     ("gpl-only-helper", "needs an object: its licence"),
     ("map-definition", "Linux refuses to make the map, before it sees a program"),

@@ -18,6 +18,7 @@ pub enum Code {
     UnresolvedCall,
     CoreMissing,
     CoreRelocation,
+    UnresolvedExtern,
     EmptyProgram,
     ProgramTooLarge,
     UnreachableInsn,
@@ -171,6 +172,17 @@ pub const CODES: &[CodeInfo] = &[
         explain: "A CO-RE relocation cannot be applied: several types of the kernel match and disagree, a bit field \
                   does not fit a load, or the record contradicts the instruction. libbpf refuses such an object.",
         example: "bpf_core_type_size(struct foo)   // refused where the kernel has two `struct foo` of two sizes",
+    },
+    CodeInfo {
+        code: Code::UnresolvedExtern,
+        name: "unresolved-extern",
+        severity: Severity::Reject,
+        explain: "The program uses a variable or function that the object leaves to the kernel to define, and the \
+                  kernel for which it was loaded does not define it, or with another type. libbpf does not load the \
+                  object. What a program can do without is declared weak, and asked for before it is used.",
+        example: "extern int bpf_new_function(int) __ksym __weak;\n\
+                  if (bpf_ksym_exists(bpf_new_function))\n\
+                  \treturn bpf_new_function(1);",
     },
     CodeInfo {
         code: Code::EmptyProgram,

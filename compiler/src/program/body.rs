@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::core::{Core, CoreRelocation};
-use super::link::{Func, FuncIdx, Funcs};
-use super::maps::Maps;
+use super::link::{Func, FuncIdx};
+use super::relocs::Referents;
 use super::signature::Signature;
 use super::source::{Source, btf_error, data};
-use super::{LoadError, MapDef, Problem, SourceLine, relocs};
+use super::{LoadError, Problem, SourceLine, relocs};
 use crate::btf::{LineInfo, StrOff};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{DecodeError, Insn, InsnIdx, decode};
@@ -38,9 +38,7 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn read(
         source: &Source<'_>,
-        maps: &Maps,
-        defs: &[MapDef],
-        funcs: &Funcs<'_>,
+        to: Referents<'_, '_>,
         func: &Func<'_>,
         core: &Core<'_>,
         texts: &mut Texts<'_>,
@@ -71,7 +69,7 @@ impl Body {
                 return Ok(body);
             }
         }
-        relocs::resolve(source, maps, defs, funcs, func, &mut body)?;
+        relocs::resolve(source, to, func, &mut body)?;
         let infos = source.funcs.get(section.name).map_or(&[][..], Vec::as_slice);
         if let Some(info) = within(infos, func, |info| info.insn_off).first() {
             let signature = Signature::read(source, info.ty);

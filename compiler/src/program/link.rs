@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use super::body::Body;
 use super::core::{Core, CoreRelocations};
+use super::externs::Externs;
 use super::maps::Maps;
+use super::relocs::Referents;
 use super::source::Source;
 use super::{LoadError, LoadOptions, MapDef, Problem, Program, SourceLine, Subprog};
 use crate::diag::{Code, Diagnostic};
@@ -126,15 +128,17 @@ pub(super) fn link(
     source: &Source<'_>,
     maps: &Maps,
     defs: &Arc<[MapDef]>,
+    externs: &Externs,
     options: &LoadOptions,
     gpl_compatible: bool,
 ) -> Result<Vec<Program>, LoadError> {
     let funcs = Funcs::read(source)?;
+    let to = Referents { maps, defs, externs, funcs: &funcs };
     let mut bodies = Vec::with_capacity(funcs.list.len());
     let mut texts = super::body::Texts::new(source);
     let core = Core::resolve(source, &funcs, &options.target.types)?;
     for func in &funcs.list {
-        bodies.push(Body::read(source, maps, defs, &funcs, func, &core, &mut texts)?);
+        bodies.push(Body::read(source, to, func, &core, &mut texts)?);
     }
     let mut linker = Linker {
         funcs: &funcs,
@@ -170,6 +174,8 @@ pub(super) fn link(
         let kind = given.or(named.map(|named| named.kind)).or(options.kind);
         let mut program = linker.program(FuncIdx(index), kind)?;
         program.maps = Arc::clone(defs);
+        program.externs = Arc::clone(&externs.list);
+        program.modules = Arc::clone(&externs.modules);
         program.gpl_compatible = gpl_compatible;
         program.endianness = source.elf.endianness;
         program.raw_memory_len = options.raw_memory_len;

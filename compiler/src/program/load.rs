@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use brolga_abi::ProgramKind;
 
+use super::externs::Externs;
 use super::maps::{Maps, assign_programs};
 use super::source::{Source, data};
 use super::{LoadError, MapDef, Object, Problem, Program, Target, link};
@@ -37,14 +38,23 @@ const GPL_COMPATIBLE: &[&str] =
 pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     let source = Source::read(bytes)?;
     let license = license(&source)?;
-    let mut maps = Maps::read(&source)?;
+    let mut externs = Externs::read(&source, &options.target)?;
+    let mut maps = Maps::read(&source, externs.take_kconfig())?;
     maps.add_struct_ops(&source, &options.target.types)?;
     let defs: Arc<[MapDef]> = std::mem::take(&mut maps.defs).into();
     let gpl_compatible = GPL_COMPATIBLE.contains(&license.as_str());
-    let mut programs = link::link(&source, &maps, &defs, options, gpl_compatible)?;
+    let mut programs = link::link(&source, &maps, &defs, &externs, options, gpl_compatible)?;
     check_initial_programs(&defs, &programs)?;
     assign_programs(&defs, &mut programs);
-    Ok(Object { license, maps: defs, programs, endianness: source.elf.endianness, btf: source.btf })
+    Ok(Object {
+        license,
+        maps: defs,
+        externs: externs.list,
+        modules: externs.modules,
+        programs,
+        endianness: source.elf.endianness,
+        btf: source.btf,
+    })
 }
 
 /// The licence: a C string in its own section.

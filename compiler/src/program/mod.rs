@@ -11,6 +11,7 @@
 mod body;
 mod core;
 mod error;
+mod externs;
 mod globals;
 mod link;
 mod load;
@@ -33,6 +34,7 @@ use crate::isa::{Endianness, Insn, InsnIdx};
 
 pub use core::{CoreRelocation, CoreRelocations, POISON};
 pub use error::{Fault, LoadError, Place, Problem};
+pub use externs::{ConfigType, Extern, ExternKind, Missing, POISON_CALL, Resolution};
 pub use load::{LoadOptions, load};
 pub use tail_calls::{MixedKinds, prog_array_owner};
 pub use target::{Kernel, KernelConfig, KernelSymbols, KernelTypes, KernelVersion, Target};
@@ -373,6 +375,11 @@ pub struct Program {
     pub core: CoreRelocations,
     /// The member of a `struct_ops` structure that the program is, where a map says so.
     pub struct_ops: Option<StructOpsSlot>,
+    /// The object's externs.
+    pub externs: Arc<[Extern]>,
+    /// Modules of [`Program::kernel`] to which calls and addresses refer, by index in
+    /// [`Kernel::modules`]. An instruction counts them from 1; 0 is the kernel itself.
+    pub modules: Arc<[u32]>,
     /// Source lines, sorted by instruction; may be empty.
     pub lines: Vec<SourceLine>,
     /// Byte order of memory as its instructions see it.
@@ -400,6 +407,10 @@ pub struct Object {
     pub license: String,
     /// All maps, in the order of their ids.
     pub maps: Arc<[MapDef]>,
+    /// What the object declares and leaves to the kernel to define, in libbpf's order.
+    pub externs: Arc<[Extern]>,
+    /// Modules of the kernel that define some of the externs, by index in [`Kernel::modules`].
+    pub modules: Arc<[u32]>,
     /// All programs in the order of sections and of addresses.
     pub programs: Vec<Program>,
     /// Byte order of the target for which the object was compiled.
@@ -444,6 +455,8 @@ impl Program {
             maps,
             core: CoreRelocations::default(),
             struct_ops: None,
+            externs: Arc::new([]),
+            modules: Arc::new([]),
             lines: Vec::new(),
             endianness: Endianness::Little,
             gpl_compatible: true,

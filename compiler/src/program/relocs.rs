@@ -1,6 +1,7 @@
 //! ELF relocations of instructions: calls, and addresses of maps, global data and functions.
 
 use super::body::{Body, MAX_FINDINGS};
+use super::externs::{Extern, ExternKind, Externs, POISON_CALL, Resolution};
 use super::link::{Func, Funcs};
 use super::maps::{MapRef, Maps};
 use super::source::Source;
@@ -9,23 +10,28 @@ use crate::diag::{Code, Diagnostic};
 use crate::elf::{Reloc, Section, SectionIdx, Symbol, SymbolKind, SymbolPlace, reloc_kind};
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
 
+/// What instructions refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Referents<'r, 's> {
+    pub(super) maps: &'r Maps,
+    pub(super) defs: &'r [MapDef],
+    pub(super) externs: &'r Externs,
+    pub(super) funcs: &'r Funcs<'s>,
+}
+
 /// Fills in what relocations say about a function that was decoded.
 pub(super) fn resolve(
     source: &Source<'_>,
-    maps: &Maps,
-    defs: &[MapDef],
-    funcs: &Funcs<'_>,
+    to: Referents<'_, '_>,
     func: &Func<'_>,
     body: &mut Body,
 ) -> Result<(), LoadError> {
-    Resolver { source, maps, defs, funcs, func, body }.resolve()
+    Resolver { source, to, func, body }.resolve()
 }
 
 struct Resolver<'r, 's, 'a> {
     source: &'r Source<'a>,
-    maps: &'r Maps,
-    defs: &'r [MapDef],
-    funcs: &'r Funcs<'s>,
+    to: Referents<'r, 's>,
     func: &'r Func<'s>,
     body: &'r mut Body,
 }
@@ -59,10 +65,14 @@ impl Resolver<'_, '_, '_> {
         Ok(())
     }
 
-    fn find(&mut self, code: Code, slot: u32, message: String) {
+    fn add(&mut self, finding: Diagnostic) {
         if self.body.findings.len() < MAX_FINDINGS {
-            self.body.findings.push(Diagnostic::at(code, InsnIdx(slot), message));
+            self.body.findings.push(finding);
         }
+    }
+
+    fn find(&mut self, code: Code, slot: u32, message: String) {
+        self.add(Diagnostic::at(code, InsnIdx(slot), message));
     }
 
     fn unresolved(&mut self, slot: u32, message: String) {
@@ -78,7 +88,7 @@ impl Resolver<'_, '_, '_> {
     /// A call of, or the address of, the function at a byte offset of a section.
     fn call(&mut self, slot: u32, section: SectionIdx, offset: i64, what: &str) {
         let start = u64::try_from(offset).ok();
-        match start.and_then(|start| self.funcs.starting_at(section, start)) {
+        match start.and_then(|start| self.to.funcs.starting_at(section, start)) {
             Some(target) => self.body.calls.push((slot, target)),
             None => {
                 let section = self.source.section_name(section);
@@ -106,11 +116,18 @@ impl Resolver<'_, '_, '_> {
                 if reloc.kind != reloc_kind::CALL {
                     return Err(invalid("R_BPF_64_32 (10) at a call"));
                 }
-                self.far_call(slot, target, symbol, reloc.addend);
+                match self.to.externs.of(reloc.symbol) {
+                    Some(found) => self.external_call(slot, found),
+                    None => self.far_call(slot, target, symbol, reloc.addend),
+                }
             }
             Insn::LoadImm64 { imm, .. } => {
                 if reloc.kind != reloc_kind::LDDW {
                     return Err(invalid("R_BPF_64_64 (1) at a 64-bit load"));
+                }
+                if let Some((_, external)) = self.to.externs.of(reloc.symbol) {
+                    self.external_address(slot, external);
+                    return Ok(());
                 }
                 let in_place = match imm {
                     Imm64::Value(value) => value.cast_signed(),
@@ -149,6 +166,50 @@ impl Resolver<'_, '_, '_> {
         }
     }
 
+    /// A call of a kernel function.
+    fn external_call(&mut self, slot: u32, (index, external): (usize, &Extern)) {
+        if let Some(finding) = external.finding(InsnIdx(slot)) {
+            return self.add(finding);
+        }
+        let target = match (external.kind, &external.resolution) {
+            (ExternKind::Function, &Resolution::Kernel { id, module }) => {
+                CallTarget::Kfunc { id: id.0.cast_signed(), module }
+            }
+            (ExternKind::Function, Resolution::Absent) => {
+                let index = u32::try_from(index).expect("fewer externs than symbols");
+                CallTarget::Helper(POISON_CALL.saturating_add(index))
+            }
+            _ => {
+                let message = format!("a call of `{}`, which is no function", external.name);
+                return self.unresolved(slot, message);
+            }
+        };
+        if let Some(Insn::Call(call)) = self.body.insns.get_mut(slot as usize) {
+            *call = target;
+        }
+    }
+
+    /// The address of a kernel's variable, symbol or function, or of a configuration value. Like
+    /// libbpf's, it does not heed what stands in the instruction.
+    fn external_address(&mut self, slot: u32, external: &Extern) {
+        if let Some(finding) = external.finding(InsnIdx(slot)) {
+            return self.add(finding);
+        }
+        let value = match (external.kind, &external.resolution, self.to.maps.kconfig) {
+            (ExternKind::Config { offset, .. }, _, Some(map)) => {
+                Imm64::MapIdxValue { index: map.0, off: offset }
+            }
+            (_, &Resolution::Kernel { id, module }, _) => {
+                Imm64::BtfId { id: id.0.cast_signed(), btf_fd: module.into() }
+            }
+            (_, &Resolution::Address(address), _) => Imm64::Value(address),
+            (_, Resolution::Absent | Resolution::Value | Resolution::Missing(_), _) => Imm64::Value(0),
+        };
+        if let Some(Insn::LoadImm64 { imm, .. }) = self.body.insns.get_mut(slot as usize) {
+            *imm = value;
+        }
+    }
+
     /// Something that the object does not define.
     fn external(&mut self, slot: u32, symbol: &Symbol<'_>, what: &str) {
         match symbol.place {
@@ -179,7 +240,7 @@ impl Resolver<'_, '_, '_> {
         }
         let map_offset =
             if symbol.kind == SymbolKind::Section { offset.cast_unsigned() } else { symbol.value };
-        match self.maps.at(section, map_offset) {
+        match self.to.maps.at(section, map_offset) {
             Some(MapRef::Map(id)) => self.set_imm(slot, id, Imm64::MapIdx(id.0)),
             Some(MapRef::Data { map, base }) => {
                 // Like libbpf: 32 bits that wrap around. Linux, and the verifier here, look whether they
@@ -199,7 +260,7 @@ impl Resolver<'_, '_, '_> {
     }
 
     fn set_imm(&mut self, slot: u32, id: MapId, value: Imm64) {
-        let map = &self.defs[id.index()];
+        let map = &self.to.defs[id.index()];
         if let MapType::Unsupported(_) = map.kind {
             let message = format!("map `{}` is of the kind {}", map.name, map.kind);
             self.find(Code::UnsupportedMapKind, slot, message);

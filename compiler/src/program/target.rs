@@ -3,7 +3,7 @@
 //! Loading reads nothing from the machine: whoever has files hands their contents in. Without a
 //! kernel, an object is loaded for Brolga's own runtime ([`KernelTypes::Own`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -96,12 +96,16 @@ pub struct KernelConfig {
 
 impl KernelConfig {
     /// Reads the lines `CONFIG_NAME=value`; all others, and values that are empty, are passed over.
+    /// Of several lines with one name the first counts, as with libbpf.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| line.starts_with("CONFIG_"));
-        let pairs = lines.filter_map(|line| line.split_once('='));
-        let values = pairs.map(|(name, value)| (name.to_owned(), value.trim_end().to_owned()));
-        Self { values: values.filter(|(_, value)| !value.is_empty()).collect() }
+        let pairs = lines.filter_map(|line| line.split_once('=')).filter(|(_, value)| !value.is_empty());
+        let mut values = BTreeMap::new();
+        for (name, value) in pairs {
+            values.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        Self { values }
     }
 
     /// The value of an option as it is written: `y`, `m`, `n`, a number, or a string in quotes.
@@ -115,27 +119,42 @@ impl KernelConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelSymbols {
     addresses: BTreeMap<String, u64>,
+    /// Names of several symbols with different addresses.
+    ambiguous: BTreeSet<String>,
 }
 
 impl KernelSymbols {
-    /// Reads the lines `address type name`; what is no such line is passed over. Of several
-    /// symbols with one name the first counts.
+    /// Reads the lines `address type name`; what is no such line is passed over. What
+    /// clang appends to static variables with link-time optimisation (`.llvm.1234`) is cut off.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut addresses = BTreeMap::new();
+        let mut symbols = Self::default();
         for line in text.lines() {
             let mut words = line.split_ascii_whitespace();
-            let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next()) else {
+            let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
                 continue;
             };
-            if let Ok(address) = u64::from_str_radix(address, 16) {
-                addresses.entry(name.to_owned()).or_insert(address);
+            let Ok(address) = u64::from_str_radix(address, 16) else { continue };
+            let name = match name.find(".llvm.") {
+                Some(end) if kind == "d" => &name[..end],
+                _ => name,
+            };
+            match symbols.addresses.get(name) {
+                None => drop(symbols.addresses.insert(name.to_owned(), address)),
+                Some(&first) if first != address => drop(symbols.ambiguous.insert(name.to_owned())),
+                Some(_) => {}
             }
         }
-        Self { addresses }
+        symbols
     }
 
-    /// A symbol's address.
+    /// Whether several symbols have a name, at different addresses.
+    #[must_use]
+    pub fn is_ambiguous(&self, name: &str) -> bool {
+        self.ambiguous.contains(name)
+    }
+
+    /// A symbol's address; the first, where several have the name.
     #[must_use]
     pub fn address(&self, name: &str) -> Option<u64> {
         self.addresses.get(name).copied()

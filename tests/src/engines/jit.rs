@@ -26,6 +26,8 @@ pub fn object_of(module: &Module) -> Object {
     Object {
         license: "GPL".to_owned(),
         maps: module.maps.clone(),
+        externs: [].into(),
+        modules: [].into(),
         programs: module.programs.clone(),
         endianness: Endianness::Little,
         btf: None,

@@ -2,8 +2,8 @@
 //!
 //! Names of roots were compared before. `similar` compares layouts strictly.
 
-use super::{Budget, CoreError, Side};
-use crate::btf::{Kind, MAX_DEPTH, Type, TypeId, essential_name};
+use super::{Budget, CoreError, MAX_STEPS, Side};
+use crate::btf::{Btf, Kind, MAX_DEPTH, Type, TypeId, essential_name};
 
 /// Whether two kinds are the same, enumerations of both widths taken for one.
 pub(super) fn kinds(a: Kind, b: Kind) -> bool {
@@ -66,6 +66,42 @@ pub(super) fn fields(
         }
     }
     Err(too_deep())
+}
+
+/// Compares types of an object with those of a kernel, as relocations by type do.
+///
+/// All comparisons of one object spend from one budget.
+#[derive(Debug)]
+pub struct Compatibility {
+    budget: Budget,
+}
+
+impl Default for Compatibility {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Compatibility {
+    /// Nothing is compared yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { budget: Budget { steps: MAX_STEPS, text: 0 } }
+    }
+
+    /// Whether two types are compatible, whatever their names are.
+    ///
+    /// # Errors
+    ///
+    /// Where a type cannot be read, or comparing takes more than Brolga spends on it.
+    pub fn check(
+        &mut self,
+        (local, local_id): (&Btf, TypeId),
+        (target, target_id): (&Btf, TypeId),
+    ) -> Result<bool, CoreError> {
+        let side = |btf| Side { btf, pointer: 8 };
+        types((side(local), local_id), (side(target), target_id), &mut self.budget)
+    }
 }
 
 /// Arrays, pointers and functions within each other, deeper than libbpf follows them.

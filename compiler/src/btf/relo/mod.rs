@@ -27,6 +27,7 @@ use super::{Btf, BtfError, CoreRelo, Kind, StrOff, Type, TypeId, essential_name}
 use names::{Composites, Enumerators};
 use spec::LocalSpec;
 
+pub use compat::Compatibility;
 pub use error::CoreError;
 pub use spec::Spec;
 
@@ -247,6 +248,7 @@ pub struct Relocator<'a> {
 }
 
 /// What walks may still spend.
+#[derive(Debug)]
 struct Budget {
     steps: u32,
     text: usize,

@@ -45,6 +45,8 @@ pub(super) struct Maps {
     places: BTreeMap<(SectionIdx, u64), MapId>,
     /// Global data and the arena's variables by section.
     data: BTreeMap<SectionIdx, MapRef>,
+    /// The configuration values.
+    pub(super) kconfig: Option<MapId>,
     /// Bytes of zeroes in global data so far, which take none in the file.
     zeroes: u64,
     /// Bytes of `struct_ops` values so far as the kernel has them.
@@ -64,7 +66,7 @@ pub(super) enum MapRef {
 
 impl Maps {
     /// Reads all maps but those of `struct_ops`, which libbpf numbers after the `.kconfig` map.
-    pub(super) fn read(source: &Source<'_>) -> Result<Self, LoadError> {
+    pub(super) fn read(source: &Source<'_>, kconfig: Option<MapDef>) -> Result<Self, LoadError> {
         let mut maps = Self::default();
         for (index, section) in source.elf.sections_with_index() {
             match section.name {
@@ -79,6 +81,7 @@ impl Maps {
                 maps.add_global_data(source, index, section)?;
             }
         }
+        maps.kconfig = kconfig.map(|def| maps.push(def)).transpose()?;
         Ok(maps)
     }
 
