@@ -203,7 +203,8 @@ fn kernels_types_are_read_as_they_come() {
         );
         assert_eq!(relocation["local"], "struct thing.total (0:4)");
         let text = brolga(&["disasm", FIELDS, "--program", "read_total", "--btf", kernel]);
-        assert!(text.exits(0).contains(&format!("(r1 + {value})")), "{kernel}: {}", text.stdout);
+        let load = format!("(r1 + {value})  ; byte_off of struct thing.total\n");
+        assert!(text.exits(0).contains(&load), "{kernel}: {}", text.stdout);
     }
     let text = brolga(&["inspect", FIELDS, "--program", "guarded", "--btf", raw]);
     assert!(text.exits(0).contains("struct thing.gone (0:9) missing at 3"), "{}", text.stdout);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use brolga_compiler::cfg::flow;
 use brolga_compiler::isa::table::Row as IsaRow;
 use brolga_compiler::isa::{CallTarget, Endianness, Imm64, Insn, InsnIdx, disasm, encode_all};
-use brolga_compiler::program::{Program, SourceLine};
+use brolga_compiler::program::{CoreRelocation, Program, SourceLine};
 use serde::Serialize;
 
 use crate::args::{DisasmArgs, Format};
@@ -96,10 +96,19 @@ fn text(program: &Program, names: &[&str], out: &mut Out) -> std::io::Result<()>
                 writeln!(out, "  {DIM}; {}{DIM:#}", function_at(program, target).unwrap_or("?"))?;
             }
             Some((target, false)) => writeln!(out, "  {DIM}; to {target}{DIM:#}")?,
-            None => writeln!(out)?,
+            None => match program.core.at(at) {
+                Some(relocation) => writeln!(out, "  {DIM}; {}{DIM:#}", core(relocation))?,
+                None => writeln!(out)?,
+            },
         }
     }
     Ok(())
+}
+
+/// What CO-RE made of an instruction.
+fn core(relocation: &CoreRelocation) -> String {
+    let what = format!("{} of {}", relocation.resolution.kind.name(), relocation.path());
+    if relocation.poisoned { format!("{what}: missing") } else { what }
 }
 
 /// A line of JSON.
@@ -118,6 +127,9 @@ struct Row<'a> {
     bytes: String,
     text: String,
     target: Option<u32>,
+    /// The CO-RE relocation that was applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    core: Option<String>,
     function: &'a str,
     file: Option<&'a str>,
     line: Option<u32>,
@@ -137,6 +149,7 @@ impl<'a> Listing<'a> {
                 bytes: slots.map_or_else(String::new, |slots| hex(&encode_all(slots, endianness))),
                 text: disasm(insn, names).to_string(),
                 target: target(program, at, insn).map(|(target, _)| target.0),
+                core: program.core.at(at).map(core),
                 function: program.subprogs.get(program.subprog_of(at).index()).map_or("", |s| &s.name),
                 file: line.map(|line| &*line.file),
                 line: line.map(|line| line.line),

@@ -42,7 +42,9 @@ pub(super) fn fields(
         match at.kind() {
             Kind::Ptr | Kind::Float => return Ok(true),
             Kind::Fwd | Kind::Enum | Kind::Enum64 => {
-                let (a_name, b_name) = (essential_name(at.name()?), essential_name(bt.name()?));
+                let (a_name, b_name) = (at.name()?, bt.name()?);
+                budget.spend_name(a_name)?;
+                let (a_name, b_name) = (essential_name(a_name), essential_name(b_name));
                 return Ok(a_name.is_empty() || b_name.is_empty() || a_name == b_name);
             }
             Kind::Int => return Ok(whole(at, bt)),

@@ -79,6 +79,7 @@ impl<'a> Relocator<'a> {
         if !compat::is_enum(ty.kind()) {
             return Ok(None);
         }
+        self.budget.spend_name(name)?;
         let names = self.enumerators.groups((candidate.side, side), ty, &mut self.budget)?;
         let Some(&index) = names.get(essential_name(name)).and_then(|indices| indices.first()) else {
             return Ok(None);
@@ -99,7 +100,7 @@ impl<'a> Relocator<'a> {
         let side = self.sides[candidate.side.0];
         let mut at = candidate.id;
         for (place, step) in local.steps.iter().enumerate() {
-            self.budget.spend(1)?;
+            self.budget.spend_name(step.name.unwrap_or_default())?;
             let ty = side.unqualified(at)?;
             if let Some(name) = step.name {
                 if !compat::is_composite(ty.kind()) {

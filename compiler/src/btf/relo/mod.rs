@@ -314,7 +314,10 @@ impl<'a> Relocator<'a> {
         self.budget.spend(STEPS_OF_RECORD)?;
         let kind = CoreKind::from_number(relo.kind).ok_or(CoreError::UnknownKind { found: relo.kind })?;
         let root = self.local.btf.get(relo.ty)?;
-        let local = LocalSpec::parse(self.local, kind, root, self.local.btf.str(relo.access)?)?;
+        let local = {
+            let access = self.local.btf.str(relo.access)?;
+            LocalSpec::parse(self.local, kind, root, access, &mut self.budget)?
+        };
         let text = local.describe(self.local, &mut self.budget);
         if kind == CoreKind::TypeIdLocal {
             let value = u64::from(relo.ty.0);

@@ -58,12 +58,14 @@ impl<'a> LocalSpec<'a> {
         kind: CoreKind,
         root: Type<'a>,
         access: &str,
+        budget: &mut Budget,
     ) -> Result<Self, CoreError> {
         let wrong = |reason| CoreError::Access { access: access.chars().take(80).collect(), reason };
         let mut spec = Self::from_root(kind, root.id());
         if kind.about() == About::Type {
             return if access == "0" { Ok(spec) } else { Err(wrong("is not `0`, as that of a type is")) };
         }
+        budget.spend_name(access)?;
         for index in access.split(':') {
             let index = index.parse().ok().filter(|&index: &u32| index <= i32::MAX.cast_unsigned());
             if spec.raw.len() == MAX_ACCESS {
@@ -77,6 +79,7 @@ impl<'a> LocalSpec<'a> {
             let enumerator = ty.enumerator(first).filter(|_| spec.raw.len() == 1);
             let enumerator = enumerator.ok_or_else(|| wrong("is that of no enumerator"))?;
             let name = side.btf.str(enumerator.name)?;
+            budget.spend_name(name)?;
             spec.steps.push(Step { ty: ty.id(), index: first, name: Some(name) });
             return Ok(spec);
         }
@@ -90,6 +93,7 @@ impl<'a> LocalSpec<'a> {
                 (Some(member), _) => {
                     spec.bit_offset += u64::from(member.bit_offset);
                     let name = side.btf.str(member.name)?;
+                    budget.spend_name(name)?;
                     if !name.is_empty() {
                         spec.steps.push(Step { ty: ty.id(), index, name: Some(name) });
                     }
@@ -129,6 +133,9 @@ impl<'a> LocalSpec<'a> {
 
     /// In words.
     pub(super) fn describe(&self, side: Side<'a>, budget: &mut Budget) -> Spec {
+        if budget.text == 0 {
+            return Spec { root: self.root, path: format!("type {}", self.root.0).into(), access: "".into() };
+        }
         let mut access = String::new();
         if self.kind.about() != About::Type {
             for (place, index) in self.raw.iter().enumerate() {
@@ -136,15 +143,8 @@ impl<'a> LocalSpec<'a> {
                 access.push_str(&index.to_string());
             }
         }
-        let mut path = self.path(side);
-        budget.text = match budget.text.checked_sub(path.len() + access.len()) {
-            Some(left) => left,
-            None => {
-                path = format!("type {}", self.root.0);
-                access.truncate(16);
-                0
-            }
-        };
+        let path = self.path(side);
+        budget.text = budget.text.saturating_sub(path.len() + access.len());
         Spec { root: self.root, path: path.into(), access: access.into() }
     }
 

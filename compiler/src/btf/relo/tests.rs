@@ -502,6 +502,30 @@ fn hostile_types_end_in_a_limit() {
 }
 
 #[test]
+fn many_different_records_end_in_a_limit() {
+    // A structure of many members with long names, each asked for in many ways.
+    let mut case = Case::new();
+    let int = case.local.int("int", 4, true);
+    let names: Vec<String> = (0..3000).map(|i| format!("{i:04}{}", "x".repeat(4000))).collect();
+    let members: Vec<_> = (0..).zip(&names).map(|(i, name)| (name.as_str(), int, 32 * i)).collect();
+    let root = case.local.structure("s", 12_000, &members);
+    let relos: Vec<CoreRelo> = (0..3000)
+        .flat_map(|member| (0..6).map(move |kind| (member, kind)))
+        .map(|(member, kind)| case.relo(root, &format!("0:{member}"), KINDS[kind].0))
+        .collect();
+    let local = case.local.build();
+    let mut relocator = Relocator::new(&local, Targets::Own);
+    let resolved: Vec<_> = relos.iter().map(|relo| relocator.resolve(relo)).collect();
+    assert!(resolved[0].is_ok());
+    let limit = |resolved: &Resolved| {
+        matches!(unshared(resolved.clone()), Err(CoreError::Limit { limit: MAX_STEPS, .. }))
+    };
+    assert!(resolved.last().is_some_and(limit));
+    let text = |resolved: &Resolved| resolved.as_ref().map_or(0, |r| r.local.path.len());
+    assert!(resolved.iter().map(text).sum::<usize>() < 2 * MAX_TEXT);
+}
+
+#[test]
 fn records_that_mean_nothing_are_refused() {
     let mut case = Case::new();
     let int = case.local.int("int", 4, true);
