@@ -28,6 +28,8 @@ pub enum Command {
     Run(RunArgs),
     /// Compile the programs of an object ahead of time
     Compile(CompileArgs),
+    /// Link objects to one, as `bpftool gen object` does
+    Link(LinkArgs),
     /// List an object's programs, maps, globals and types
     Inspect(InspectArgs),
     /// Print the instructions of an object's programs with their source lines
@@ -263,6 +265,18 @@ pub struct CompileArgs {
     /// The module's name, part of its symbols; the object's file name by default
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// Arguments of `link`.
+#[derive(Debug, clap::Args)]
+pub struct LinkArgs {
+    /// The objects; of symbols that several define weakly, the first one counts
+    #[arg(required = true, value_name = "OBJ")]
+    pub objects: Vec<PathBuf>,
+
+    /// Where to write the object
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
 }
 
 /// How types are printed.

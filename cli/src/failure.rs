@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use brolga_compiler::diag::CompileError;
+use brolga_compiler::linker::LinkError;
 use brolga_compiler::program::LoadError;
 
 use crate::capture::CaptureError;
@@ -52,6 +53,8 @@ pub enum Failure {
         /// Why.
         error: Box<KernelError>,
     },
+    /// Objects could not be linked.
+    Link(Box<LinkError>),
     /// A capture could not be read.
     Capture {
         /// The capture.
@@ -94,6 +97,7 @@ impl fmt::Display for Failure {
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Load { path, error } => write!(f, "cannot load `{}`: {error}", path.display()),
             Self::Kernel { path, error } => write!(f, "kernel's types in `{}`: {error}", path.display()),
+            Self::Link(error) => write!(f, "cannot link {error}"),
             Self::Capture { path, error } => write!(f, "capture `{}`: {error}", path.display()),
             Self::Tool { program, message } => write!(f, "`{program}` failed: {message}"),
             Self::Compile(error) => error.fmt(f),
@@ -105,6 +109,12 @@ impl fmt::Display for Failure {
 impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
         Self::Compile(Box::new(error))
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        Self::Link(Box::new(error))
     }
 }
 

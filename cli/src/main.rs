@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => commands::verify::run(args, &mut out),
         Command::Run(args) => commands::run::run(args, &mut out),
         Command::Compile(args) => commands::compile::run(args, &mut out),
+        Command::Link(args) => commands::link::run(args, &mut out),
         Command::Inspect(args) => commands::inspect::run(args, &mut out),
         Command::Disasm(args) => commands::disasm::run(args, &mut out),
         Command::Explain(args) => commands::explain::run(args, &mut out),

@@ -15,6 +15,7 @@ pub mod diag;
 pub mod elf;
 pub mod ir;
 pub mod isa;
+pub mod linker;
 pub mod lower;
 pub mod opt;
 pub mod options;

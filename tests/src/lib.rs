@@ -9,6 +9,7 @@ pub mod engines;
 pub mod generate;
 #[cfg(feature = "libbpf")]
 pub mod libbpf;
+pub mod linked;
 pub mod minimise;
 pub mod mutate;
 pub mod objects;

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use brolga_tests::repo;
 
 /// The compiler's modules in order.
-const LINE: &[&str] =
-    &["isa", "btf", "elf", "program", "cfg", "verify", "ir", "opt", "lower", "clif", "backend", "pipeline"];
+const LINE: &[&str] = &[
+    "isa", "btf", "elf", "linker", "program", "cfg", "verify", "ir", "opt", "lower", "clif", "backend",
+    "pipeline",
+];
 
 /// Beside the line: modules that all may import, and what they import themselves.
 const BESIDE: &[(&str, &[&str])] = &[("diag", &["isa", "program"]), ("options", &["diag", "verify"])];

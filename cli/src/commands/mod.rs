@@ -4,5 +4,6 @@ pub mod compile;
 pub mod disasm;
 pub mod explain;
 pub mod inspect;
+pub mod link;
 pub mod run;
 pub mod verify;

@@ -8,6 +8,7 @@
 //! references to other types and to names are checked where they are followed, and a chain of
 //! references is followed [`MAX_DEPTH`] steps at most, so that a cycle ends in an error.
 
+pub mod build;
 pub mod dump;
 mod error;
 mod ext;

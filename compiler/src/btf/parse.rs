@@ -18,7 +18,7 @@ const HEADER: usize = 24;
 pub(super) const RECORD: usize = 12;
 
 /// Most types of one BTF, its base included: ids must leave room in 32 bits. Linux's `BTF_MAX_TYPE`.
-const MAX_TYPE: u32 = 0x000f_ffff;
+pub(super) const MAX_TYPE: u32 = 0x000f_ffff;
 
 /// The parts that both `.BTF` and `.BTF.ext` begin with.
 pub(super) struct Header<'a> {

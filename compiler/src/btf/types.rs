@@ -200,6 +200,26 @@ impl<'a> Type<'a> {
         Self::new(btf, TypeId::VOID, Kind::Void, 0, 0, 0, &[])
     }
 
+    /// Words of its record.
+    pub(super) fn word_count(&self) -> usize {
+        3 + self.extra.len() / 4
+    }
+
+    /// A word of its record.
+    pub(super) fn record_word(&self, index: usize) -> u32 {
+        match index {
+            0 => self.name.0,
+            1 => self.info,
+            2 => self.size_or_type,
+            _ => self.word(index - 3),
+        }
+    }
+
+    /// A string of its BTF.
+    pub(super) fn text(&self, off: StrOff) -> Result<&'a str, BtfError> {
+        self.btf.str(off)
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> TypeId {

@@ -21,6 +21,10 @@ pub struct Section<'a> {
     data: Option<&'a [u8]>,
     /// `sh_size`
     pub size: u64,
+    /// `sh_addralign`
+    pub align: u64,
+    /// `sh_entsize`
+    pub entry_size: u64,
     /// `sh_link`: for relocations, the symbol table.
     pub link: SectionIdx,
     /// `sh_info`: for relocations, the section to which they apply.
@@ -96,6 +100,8 @@ pub(super) fn read<'a>(
                 flags: header.sh_flags(endian),
                 data: header.data(endian, bytes).ok(),
                 size: header.sh_size(endian),
+                align: header.sh_addralign(endian),
+                entry_size: header.sh_entsize(endian),
                 link: SectionIdx(header.sh_link(endian)),
                 info: SectionIdx(header.sh_info(endian)),
             })

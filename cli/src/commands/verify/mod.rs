@@ -60,6 +60,7 @@ impl Tally {
             | Failure::Capture { .. }
             | Failure::Tool { .. }
             | Failure::Compile(_)
+            | Failure::Link(_)
             | Failure::Usage(_) => self.failed = true,
         }
         Ok(())
