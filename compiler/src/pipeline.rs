@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use brolga_abi::ProgramKind;
 use cranelift_codegen::isa::TargetIsa;
 
 use crate::backend::code::{Compiler, Disassembly};
@@ -17,10 +16,11 @@ use crate::backend::link::{UnitCode, UnitNames};
 use crate::backend::{jit, object};
 pub use crate::diag::CompileError;
 use crate::diag::{Code, Diagnostic};
+use crate::isa::InsnIdx;
 use crate::lower::{Lowering, REGION, cut, lower_entry};
 use crate::options::{CodeOptions, Optimize};
 use crate::program::{MapDef, MapId, Program};
-use crate::verify::Facts;
+use crate::verify::{Access, Facts};
 use crate::{ir, isa, opt};
 
 /// Operations that one function may have: Cranelift numbers at most two million registers.
@@ -64,12 +64,22 @@ pub enum Emit {
 /// Brolga verifies more than it runs: kinds of programs, for one.
 #[must_use]
 pub fn obstacles(unit: &Unit<'_>) -> Vec<Diagnostic> {
-    let kind = unit.program.kind.filter(|kind| !kind.runs());
-    let obstacle = |kind: ProgramKind| {
+    let Some(kind) = unit.program.kind else { return Vec::new() };
+    if !kind.runs() {
         let message = format!("programs of kind {} are verified, but not run", kind.info().name);
-        Diagnostic::program(Code::UnsupportedProgramKind, message)
-    };
-    kind.map(obstacle).into_iter().collect()
+        return vec![Diagnostic::program(Code::UnsupportedProgramKind, message)];
+    }
+    let mut found = Vec::new();
+    for (at, _) in (0..).map(InsnIdx).zip(&unit.program.insns) {
+        let Some(Access::Context { off }) = unit.facts.at(at).access else { continue };
+        let context = kind.info().context;
+        if let Some(field) = context.field_at(off).filter(|field| field.native.is_none()) {
+            let message =
+                format!("the field `{}` of {} exists in verified programs only", field.name, context.name);
+            found.push(Diagnostic::at(Code::UnsupportedFeature, at, message));
+        }
+    }
+    found
 }
 
 /// Makes code in this process's memory.

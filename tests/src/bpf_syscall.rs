@@ -48,7 +48,46 @@ struct ProgLoadAttr {
     log_buf: u64,
     kern_version: u32,
     prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+    prog_btf_fd: u32,
+    func_info_rec_size: u32,
+    func_info: u64,
+    func_info_cnt: u32,
+    line_info_rec_size: u32,
+    line_info: u64,
+    line_info_cnt: u32,
+    attach_btf_id: u32,
 }
+
+/// What the kernel is told of a program besides its instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadAs {
+    /// A number of `enum bpf_prog_type`.
+    pub kind: u32,
+    /// A number of `enum bpf_attach_type`, 0 for none.
+    pub attach: u32,
+    /// `BPF_F_*` of programs.
+    pub flags: u32,
+    /// The kernel's BTF type that the program is attached to, 0 for none.
+    pub attach_btf_id: u32,
+    /// How much the verifier writes to its log: 0, 1 or 2.
+    pub log_level: u32,
+    /// Whether the licence is compatible with the GPL.
+    pub gpl: bool,
+}
+
+impl LoadAs {
+    /// A program of a kind, under a GPL-compatible licence, without a log.
+    #[must_use]
+    pub const fn kind(kind: u32) -> Self {
+        Self { kind, attach: 0, flags: 0, attach_btf_id: 0, log_level: 0, gpl: true }
+    }
+}
+
+/// `BPF_F_SLEEPABLE`: the program may sleep.
+pub const F_SLEEPABLE: u32 = 1 << 4;
 
 #[derive(Default)]
 #[repr(C)]
@@ -217,6 +256,40 @@ impl KernelProgram {
                 let log = String::from_utf8_lossy(&log[..end]).into_owned();
                 Err(LoadFailure { error, log })
             }
+        }
+    }
+
+    /// Asks the kernel for its verdict on a program, and for its log up to 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, with the log.
+    pub fn judge(load: LoadAs, insns: &[u8]) -> Result<String, LoadFailure> {
+        let mut log = vec![0u8; if load.log_level == 0 { 0 } else { 1 << 16 }];
+        let mut attr = ProgLoadAttr {
+            prog_type: load.kind,
+            insn_cnt: len32(insns) / 8,
+            insns: insns.as_ptr() as u64,
+            license: if load.gpl { c"GPL" } else { c"MIT" }.as_ptr() as u64,
+            log_level: load.log_level,
+            log_size: len32(&log),
+            log_buf: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
+            prog_flags: load.flags,
+            expected_attach_type: load.attach,
+            attach_btf_id: load.attach_btf_id,
+            ..ProgLoadAttr::default()
+        };
+        // SAFETY: the instructions live and are as many as stated, the licence is a C string, and the log
+        // buffer lives and has the stated length, or is null and has none.
+        let result = unsafe { bpf(PROG_LOAD, &mut attr) };
+        let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+        let log = String::from_utf8_lossy(&log[..end]).into_owned();
+        match result {
+            Ok(fd) => {
+                drop(owned(fd));
+                Ok(log)
+            }
+            Err(error) => Err(LoadFailure { error, log }),
         }
     }
 

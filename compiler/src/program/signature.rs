@@ -53,7 +53,7 @@ impl Signature {
     /// Tells a subprogram what its prototype says. A hidden function is not global: libbpf makes
     /// it static.
     pub(super) fn describe(&self, hidden: bool, kind: Option<ProgramKind>, subprog: &mut Subprog) {
-        let context = kind.and_then(|kind| kind.info().context).map(|context| context.name);
+        let context = kind.map(|kind| kind.info().context.name);
         subprog.global = self.global && !hidden;
         subprog.returns_scalar = self.returns_scalar;
         subprog.params = self

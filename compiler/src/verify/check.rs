@@ -3,9 +3,8 @@
 //! One function a kind of memory. Each says what region an access touches, or refuses it. A region is
 //! what facts record; what a load yields or a store leaves behind is said elsewhere.
 
-use brolga_abi::context::{Field, FieldAccess, FieldValue};
+use brolga_abi::context::{self, Field, FieldValue};
 use brolga_abi::maps::{F_RDONLY_PROG, F_WRONLY_PROG};
-use brolga_abi::{AttachType, ProgramKind};
 
 use super::Alignment;
 use super::explore::{Check, Explorer};
@@ -232,35 +231,21 @@ impl Explorer<'_> {
             self.refuse_reg(Code::ContextAccess, reg, message)
         };
         let at = u32::try_from(off).map_err(|_| invalid())?;
-        let Some(info) = self.kind.info().context else { return Err(invalid()) };
-        if self.kind == ProgramKind::SocketFilter && skb_field_to_come(at) {
-            return Err(self.unsupported("this field of __sk_buff"));
-        }
-        let field = info.field_at(at).ok_or_else(invalid)?;
-        if field.name == "egress_ifindex" && self.program.attach != Some(AttachType::XdpDevmap) {
-            return Err(Box::new(
-                invalid().help("this field exists in programs of sections `xdp/devmap` only"),
-            ));
-        }
-        if at % size != 0 {
-            return Err(invalid());
-        }
-        let whole = at == field.offset && size == field.width;
-        let part = at + size <= field.offset + field.width;
-        match (field.access, request.direction) {
-            _ if whole && request.direction == Direction::Read => {}
-            (FieldAccess::ReadNarrow | FieldAccess::ReadWrite, Direction::Read) if part => {}
-            (FieldAccess::ReadWrite, Direction::Write) if whole => {}
-            // Linux takes any aligned access to the scratch words.
-            (FieldAccess::ReadWrite, _) if self.kind == ProgramKind::SocketFilter => {
-                return Err(
-                    self.unsupported("accessing scratch words of __sk_buff in parts or several at once")
-                );
-            }
-            (FieldAccess::Read | FieldAccess::ReadNarrow | FieldAccess::ReadWrite, _) => {
-                return Err(invalid());
-            }
-        }
+        let direction = match request.direction {
+            Direction::Read => context::Direction::Read,
+            Direction::Write => context::Direction::Write,
+        };
+        let info = self.kind.info().context;
+        let attach = self.kind.effective_attach(self.program.attach);
+        let Some(field) = info.access(direction, at, size, attach) else {
+            let diagnostic = invalid();
+            return Err(match info.field_at(at) {
+                Some(Field { name: "egress_ifindex", .. }) => {
+                    Box::new(diagnostic.help("this field exists in programs of sections `xdp/devmap` only"))
+                }
+                Some(_) | None => diagnostic,
+            });
+        };
         Ok(field)
     }
 
@@ -347,11 +332,19 @@ impl Explorer<'_> {
 
     /// The value that a load of a context field yields.
     pub(super) fn field_value(&self, field: &Field, request: &Request, signed: bool) -> Check<Option<Kind>> {
-        let kind = match field.value {
+        let kind = match field.yields_at(u32::try_from(request.off).unwrap_or(field.offset)) {
             FieldValue::Scalar => return Ok(None),
             FieldValue::Packet => Kind::Packet,
             FieldValue::PacketEnd => Kind::PacketEnd,
             FieldValue::PacketMeta => Kind::PacketMeta,
+            FieldValue::Socket
+            | FieldValue::SocketOrNull
+            | FieldValue::SockCommonOrNull
+            | FieldValue::FlowKeys
+            | FieldValue::TracepointBuffer
+            | FieldValue::Btf(_) => {
+                return Err(self.unsupported(&format!("the pointer `{}` of the context", field.name)));
+            }
         };
         if signed {
             let message = format!("invalid bpf_context access off={} size={}", request.off, request.size);
@@ -427,10 +420,4 @@ fn suffix(mut diagnostic: Box<crate::diag::Diagnostic>, line: String) -> Box<cra
     diagnostic.message.push('\n');
     diagnostic.message.push_str(&line);
     diagnostic
-}
-
-/// Fields of `struct __sk_buff` that Linux lets a socket filter read and that the table does not have.
-const fn skb_field_to_come(off: u32) -> bool {
-    // napi_id, sk, gso_segs, gso_size
-    matches!(off, 84..88 | 164..184)
 }

@@ -151,17 +151,18 @@ pub const fn abi_hash() -> u64 {
     while i < crate::kinds::PROGRAM_KINDS.len() {
         let row = &crate::kinds::PROGRAM_KINDS[i];
         i += 1;
-        let context = match row.context {
-            Some(context) if row.kind.runs() => context,
-            _ => continue,
-        };
+        if !row.kind.runs() {
+            continue;
+        }
         hash = fnv(hash, row.name.as_bytes());
         hash = fnv(hash, &[row.kind as u8]);
         let mut f = 0;
-        while f < context.fields.len() {
-            let field = &context.fields[f];
-            hash = fnv(hash, &field.offset.to_le_bytes());
-            hash = fnv(hash, &field.native_offset.to_le_bytes());
+        let fields = row.context.fields();
+        while f < fields.len() {
+            if let Some(native) = fields[f].native {
+                hash = fnv(hash, &fields[f].offset.to_le_bytes());
+                hash = fnv(hash, &native.offset.to_le_bytes());
+            }
             f += 1;
         }
     }

@@ -20,6 +20,8 @@ struct ContextPlace {
     native: Size,
     within: u32,
     field: &'static Field,
+    /// Whether it is a run of bytes, laid out natively as in the UAPI's layout: `mem` is at the accessed ones.
+    bytes: bool,
 }
 
 impl Builder<'_> {
@@ -61,7 +63,8 @@ impl Builder<'_> {
     ) -> Result<(), CompileError> {
         if let Access::Context { off: field } = self.access()? {
             let place = self.context_place(base, off, field)?;
-            if place.within != 0 || size.bytes() != place.field.width || size != place.native {
+            let whole = place.within == 0 && size.bytes() == place.field.width && size == place.native;
+            if !whole && !place.bytes {
                 return Err(self.unsupported(format!("a write to part of `{}`", place.field.name)));
             }
             let value = self.operand(src, Width::W64);
@@ -133,6 +136,9 @@ impl Builder<'_> {
         field: u32,
     ) -> Result<Value, CompileError> {
         let place = self.context_place(base, off, field)?;
+        if place.bytes {
+            return Ok(self.push(Op::Load { mem: place.mem, size, extend: kind }, Type::I64));
+        }
         if place.native == Size::DW {
             // A pointer, of which the UAPI shows 32 bits.
             return Ok(
@@ -163,21 +169,24 @@ impl Builder<'_> {
     /// equals the context's address plus `uapi`, whatever was added to `base` before.
     fn context_place(&mut self, base: Reg, off: i16, uapi: u32) -> Result<ContextPlace, CompileError> {
         let info = self.kind.info().context;
-        let field = info
-            .and_then(|info| info.field_at(uapi))
-            .ok_or_else(|| self.internal("no such context field"))?;
-        let native = match field.native_width {
+        let field = info.field_at(uapi).ok_or_else(|| self.internal("no such context field"))?;
+        let Some(place) = field.native else {
+            return Err(self.unsupported(format!("the field `{}` of {}", field.name, info.name)));
+        };
+        let within = uapi - field.offset;
+        let bytes = place.width > 8;
+        let native = match place.width {
             1 => Size::B,
             2 => Size::H,
             4 => Size::W,
-            8 => Size::DW,
-            _ => return Err(self.internal("a context field of odd width")),
+            _ => Size::DW,
         };
-        let moved = i64::from(off) - i64::from(uapi) + i64::from(field.native_offset);
+        let at = place.offset + if bytes { within } else { 0 };
+        let moved = i64::from(off) - i64::from(uapi) + i64::from(at);
         let off = i32::try_from(moved).map_err(|_| self.internal("a context access out of range"))?;
         let base = self.reg(base);
         let mem = Mem { base, off, access: Access::Context { off: field.offset } };
-        Ok(ContextPlace { mem, native, within: uapi - field.offset, field })
+        Ok(ContextPlace { mem, native, within, field, bytes })
     }
 
     pub(super) fn atomic(

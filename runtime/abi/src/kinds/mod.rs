@@ -12,7 +12,7 @@ mod tests;
 pub use attach::{ATTACH_TYPES, AttachType};
 pub use sections::{SECTIONS, Section, SectionRow, Traits};
 
-use crate::context::{ContextInfo, RAW_MEMORY, SK_BUFF, XDP_MD};
+use crate::context::{self, ContextInfo};
 
 /// A kind of program. The order is that of [`PROGRAM_KINDS`]; a discriminant above 0 is Linux's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,8 +129,8 @@ pub struct ProgramKindInfo {
     pub kind: ProgramKind,
     /// The name used on the command line and in text: Linux's in lower case.
     pub name: &'static str,
-    /// The layout that the program sees in `r1`. `None` where the verifier cannot judge it yet.
-    pub context: Option<&'static ContextInfo>,
+    /// The layout that the program sees in `r1`.
+    pub context: &'static ContextInfo,
     /// Names of return values, by value, for reports.
     pub verdicts: &'static [&'static str],
     /// Whether legacy packet loads (`ld_abs`, `ld_ind`) are allowed.
@@ -141,63 +141,85 @@ pub struct ProgramKindInfo {
 
 /// The program kind table, in the order of [`ProgramKind`].
 pub const PROGRAM_KINDS: &[ProgramKindInfo] = &[
-    ProgramKindInfo { context: Some(&RAW_MEMORY), ..row(ProgramKind::RawMemory, "raw_memory") },
-    ProgramKindInfo {
-        context: Some(&SK_BUFF),
-        legacy_packet_loads: true,
-        ..row(ProgramKind::SocketFilter, "socket_filter")
-    },
-    row(ProgramKind::Kprobe, "kprobe"),
+    row(ProgramKind::RawMemory, "raw_memory", &context::RAW_MEMORY),
     ProgramKindInfo {
         legacy_packet_loads: true,
-        packet: PacketAccess::ReadWrite,
-        ..row(ProgramKind::SchedCls, "sched_cls")
+        ..row(ProgramKind::SocketFilter, "socket_filter", &context::SOCKET_FILTER)
     },
+    row(ProgramKind::Kprobe, "kprobe", &context::PT_REGS),
     ProgramKindInfo {
         legacy_packet_loads: true,
         packet: PacketAccess::ReadWrite,
-        ..row(ProgramKind::SchedAct, "sched_act")
+        ..row(ProgramKind::SchedCls, "sched_cls", &context::SCHED)
     },
-    row(ProgramKind::Tracepoint, "tracepoint"),
     ProgramKindInfo {
-        context: Some(&XDP_MD),
+        legacy_packet_loads: true,
+        packet: PacketAccess::ReadWrite,
+        ..row(ProgramKind::SchedAct, "sched_act", &context::SCHED)
+    },
+    row(ProgramKind::Tracepoint, "tracepoint", &context::TRACEPOINT),
+    ProgramKindInfo {
         verdicts: &["XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT"],
         packet: PacketAccess::ReadWrite,
-        ..row(ProgramKind::Xdp, "xdp")
+        ..row(ProgramKind::Xdp, "xdp", &context::XDP_MD)
     },
-    row(ProgramKind::PerfEvent, "perf_event"),
-    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::CgroupSkb, "cgroup_skb") },
-    row(ProgramKind::CgroupSock, "cgroup_sock"),
-    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::LwtIn, "lwt_in") },
-    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::LwtOut, "lwt_out") },
-    ProgramKindInfo { packet: PacketAccess::ReadWrite, ..row(ProgramKind::LwtXmit, "lwt_xmit") },
-    row(ProgramKind::SockOps, "sock_ops"),
-    ProgramKindInfo { packet: PacketAccess::ReadWrite, ..row(ProgramKind::SkSkb, "sk_skb") },
-    row(ProgramKind::CgroupDevice, "cgroup_device"),
-    ProgramKindInfo { packet: PacketAccess::ReadWrite, ..row(ProgramKind::SkMsg, "sk_msg") },
-    row(ProgramKind::RawTracepoint, "raw_tracepoint"),
-    row(ProgramKind::CgroupSockAddr, "cgroup_sock_addr"),
-    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::LwtSeg6local, "lwt_seg6local") },
-    row(ProgramKind::LircMode2, "lirc_mode2"),
-    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::SkReuseport, "sk_reuseport") },
-    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::FlowDissector, "flow_dissector") },
-    row(ProgramKind::CgroupSysctl, "cgroup_sysctl"),
-    row(ProgramKind::RawTracepointWritable, "raw_tracepoint_writable"),
-    ProgramKindInfo { packet: PacketAccess::ReadWrite, ..row(ProgramKind::CgroupSockopt, "cgroup_sockopt") },
-    row(ProgramKind::Tracing, "tracing"),
-    row(ProgramKind::StructOps, "struct_ops"),
-    row(ProgramKind::Ext, "ext"),
-    row(ProgramKind::Lsm, "lsm"),
-    row(ProgramKind::SkLookup, "sk_lookup"),
-    row(ProgramKind::Syscall, "syscall"),
-    row(ProgramKind::Netfilter, "netfilter"),
+    row(ProgramKind::PerfEvent, "perf_event", &context::BPF_PERF_EVENT_DATA),
+    ProgramKindInfo {
+        packet: PacketAccess::Read,
+        ..row(ProgramKind::CgroupSkb, "cgroup_skb", &context::CGROUP_SKB)
+    },
+    row(ProgramKind::CgroupSock, "cgroup_sock", &context::BPF_SOCK),
+    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::LwtIn, "lwt_in", &context::LWT) },
+    ProgramKindInfo { packet: PacketAccess::Read, ..row(ProgramKind::LwtOut, "lwt_out", &context::LWT) },
+    ProgramKindInfo {
+        packet: PacketAccess::ReadWrite,
+        ..row(ProgramKind::LwtXmit, "lwt_xmit", &context::LWT)
+    },
+    row(ProgramKind::SockOps, "sock_ops", &context::BPF_SOCK_OPS),
+    ProgramKindInfo {
+        packet: PacketAccess::ReadWrite,
+        ..row(ProgramKind::SkSkb, "sk_skb", &context::SK_SKB)
+    },
+    row(ProgramKind::CgroupDevice, "cgroup_device", &context::BPF_CGROUP_DEV_CTX),
+    ProgramKindInfo {
+        packet: PacketAccess::ReadWrite,
+        ..row(ProgramKind::SkMsg, "sk_msg", &context::SK_MSG_MD)
+    },
+    row(ProgramKind::RawTracepoint, "raw_tracepoint", &context::RAW_TRACEPOINT),
+    row(ProgramKind::CgroupSockAddr, "cgroup_sock_addr", &context::BPF_SOCK_ADDR),
+    ProgramKindInfo {
+        packet: PacketAccess::Read,
+        ..row(ProgramKind::LwtSeg6local, "lwt_seg6local", &context::LWT)
+    },
+    row(ProgramKind::LircMode2, "lirc_mode2", &context::LIRC_MODE2),
+    ProgramKindInfo {
+        packet: PacketAccess::Read,
+        ..row(ProgramKind::SkReuseport, "sk_reuseport", &context::SK_REUSEPORT_MD)
+    },
+    ProgramKindInfo {
+        packet: PacketAccess::Read,
+        ..row(ProgramKind::FlowDissector, "flow_dissector", &context::FLOW_DISSECTOR)
+    },
+    row(ProgramKind::CgroupSysctl, "cgroup_sysctl", &context::BPF_SYSCTL),
+    row(ProgramKind::RawTracepointWritable, "raw_tracepoint_writable", &context::RAW_TRACEPOINT_WRITABLE),
+    ProgramKindInfo {
+        packet: PacketAccess::ReadWrite,
+        ..row(ProgramKind::CgroupSockopt, "cgroup_sockopt", &context::BPF_SOCKOPT)
+    },
+    row(ProgramKind::Tracing, "tracing", &context::BTF_ARGS),
+    row(ProgramKind::StructOps, "struct_ops", &context::BTF_ARGS),
+    row(ProgramKind::Ext, "ext", &context::BTF_ARGS),
+    row(ProgramKind::Lsm, "lsm", &context::BTF_ARGS),
+    row(ProgramKind::SkLookup, "sk_lookup", &context::BPF_SK_LOOKUP),
+    row(ProgramKind::Syscall, "syscall", &context::SYSCALL),
+    row(ProgramKind::Netfilter, "netfilter", &context::BPF_NF_CTX),
 ];
 
-const fn row(kind: ProgramKind, name: &'static str) -> ProgramKindInfo {
+const fn row(kind: ProgramKind, name: &'static str, context: &'static ContextInfo) -> ProgramKindInfo {
     ProgramKindInfo {
         kind,
         name,
-        context: None,
+        context,
         verdicts: &[],
         legacy_packet_loads: false,
         packet: PacketAccess::None,
@@ -278,6 +300,95 @@ impl ProgramKind {
             | Self::SkLookup
             | Self::Syscall
             | Self::Netfilter => None,
+        }
+    }
+
+    /// The attach type that Linux works with: some kinds have one where none was given.
+    #[must_use]
+    pub const fn effective_attach(self, attach: Option<AttachType>) -> Option<AttachType> {
+        match (self, attach) {
+            (Self::CgroupSock, None | Some(AttachType::CgroupInetIngress)) => {
+                Some(AttachType::CgroupInetSockCreate)
+            }
+            (Self::SkReuseport, None | Some(AttachType::CgroupInetIngress)) => {
+                Some(AttachType::SkReuseportSelect)
+            }
+            (Self::CgroupSkb, None) => Some(AttachType::CgroupInetIngress),
+            (_, attach) => attach,
+        }
+    }
+
+    /// The attach types that Linux takes for this kind when a program is loaded
+    /// (`bpf_prog_load_check_attach`); `None` where it does not look.
+    #[must_use]
+    pub const fn attach_types(self) -> Option<&'static [AttachType]> {
+        use AttachType as At;
+        match self {
+            Self::CgroupSock => Some(&[
+                At::CgroupInetSockCreate,
+                At::CgroupInetSockRelease,
+                At::CgroupInet4PostBind,
+                At::CgroupInet6PostBind,
+            ]),
+            Self::CgroupSockAddr => Some(&[
+                At::CgroupInet4Bind,
+                At::CgroupInet6Bind,
+                At::CgroupInet4Connect,
+                At::CgroupInet6Connect,
+                At::CgroupUnixConnect,
+                At::CgroupInet4Getpeername,
+                At::CgroupInet6Getpeername,
+                At::CgroupUnixGetpeername,
+                At::CgroupInet4Getsockname,
+                At::CgroupInet6Getsockname,
+                At::CgroupUnixGetsockname,
+                At::CgroupUdp4Sendmsg,
+                At::CgroupUdp6Sendmsg,
+                At::CgroupUnixSendmsg,
+                At::CgroupUdp4Recvmsg,
+                At::CgroupUdp6Recvmsg,
+                At::CgroupUnixRecvmsg,
+            ]),
+            Self::CgroupSkb => Some(&[At::CgroupInetIngress, At::CgroupInetEgress]),
+            Self::CgroupSockopt => Some(&[At::CgroupSetsockopt, At::CgroupGetsockopt]),
+            Self::SkLookup => Some(&[At::SkLookup]),
+            Self::SkReuseport => Some(&[At::SkReuseportSelect, At::SkReuseportSelectOrMigrate]),
+            Self::Netfilter => Some(&[At::Netfilter]),
+            Self::Syscall | Self::Ext => Some(&[]),
+            Self::RawMemory
+            | Self::SocketFilter
+            | Self::Kprobe
+            | Self::SchedCls
+            | Self::SchedAct
+            | Self::Tracepoint
+            | Self::Xdp
+            | Self::PerfEvent
+            | Self::LwtIn
+            | Self::LwtOut
+            | Self::LwtXmit
+            | Self::SockOps
+            | Self::SkSkb
+            | Self::CgroupDevice
+            | Self::SkMsg
+            | Self::RawTracepoint
+            | Self::LwtSeg6local
+            | Self::LircMode2
+            | Self::FlowDissector
+            | Self::CgroupSysctl
+            | Self::RawTracepointWritable
+            | Self::Tracing
+            | Self::StructOps
+            | Self::Lsm => None,
+        }
+    }
+
+    /// Whether Linux loads programs of this kind with an attach type. Number 0 is that of none.
+    #[must_use]
+    pub fn takes_attach(self, attach: Option<AttachType>) -> bool {
+        let Some(types) = self.attach_types() else { return true };
+        match self.effective_attach(attach).filter(|attach| !types.is_empty() || attach.number() > 0) {
+            Some(attach) => types.contains(&attach),
+            None => types.is_empty(),
         }
     }
 
