@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use brolga_abi::ProgramKind;
 use cranelift_codegen::isa::TargetIsa;
 
 use crate::backend::code::{Compiler, Disassembly};
