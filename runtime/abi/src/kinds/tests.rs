@@ -1,3 +1,5 @@
+//! Section names, numbers and names of the program kind table.
+
 use super::*;
 
 fn parsed(name: &str) -> Option<(ProgramKind, Option<AttachType>, Option<&str>)> {

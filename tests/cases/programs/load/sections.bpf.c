@@ -57,25 +57,25 @@ static __noinline int sub(int x)
 
 #define catch_with(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
 
-SEC("xdp/exceptions")
+SEC("xdp.frags")
 catch_with(handler) int caught(struct xdp_md *ctx)
 {
 	return sub(ctx->rx_queue_index);
 }
 
-SEC("xdp/exceptions")
+SEC("xdp.frags")
 catch_with(handler) catch_with(second_handler) int caught_twice(struct xdp_md *ctx)
 {
 	return sub(ctx->rx_queue_index);
 }
 
-SEC("xdp/exceptions")
+SEC("xdp.frags")
 catch_with(nobody) int caught_by_nobody(struct xdp_md *ctx)
 {
 	return ctx->rx_queue_index;
 }
 
-SEC("xdp/exceptions")
+SEC("xdp.frags")
 catch_with(hidden_handler) int caught_in_secret(struct xdp_md *ctx)
 {
 	return ctx->rx_queue_index;
