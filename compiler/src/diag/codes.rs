@@ -69,6 +69,7 @@ pub enum Code {
     InfiniteLoop,
     TooComplex,
     NullPointer,
+    SpecialField,
     Reference,
     Lock,
     Section,
@@ -584,6 +585,14 @@ pub const CODES: &[CodeInfo] = &[
         explain: "What a helper or a kernel function returns may be null, and must be compared with null before it \
                   is used.",
         example: "struct bpf_sock *sk = skb->sk;\nif (!sk)\n\treturn 0;          // without this: refused\nreturn sk->family;",
+    },
+    CodeInfo {
+        code: Code::SpecialField,
+        name: "special-field",
+        severity: Severity::Reject,
+        explain: "Locks, timers, kernel pointers, lists and trees in a map's value are touched by the functions that \
+                  are for them only, at their exact offset.",
+        example: "struct value {\n\tstruct bpf_spin_lock lock;   // bpf_spin_lock(&v->lock), never v->lock.val\n\tint count;\n};",
     },
     CodeInfo {
         code: Code::Reference,

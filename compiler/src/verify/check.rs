@@ -175,6 +175,9 @@ impl Explorer<'_> {
             Direction::Read | Direction::Write => {}
         }
         self.check_sized(request, Code::MapValueBounds, size, "map value, value_size")?;
+        if let Some(field) = self.check_fields(request, map)? {
+            self.check_kernel_pointer(request, &field, false)?;
+        }
         let value = self.state.reg(request.reg);
         let off = value.constant_offset().map(|o| o + i64::from(request.off));
         Ok(Access::MapValue { map: Some(map), off: off.and_then(|o| u32::try_from(o).ok()) })

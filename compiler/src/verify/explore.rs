@@ -9,6 +9,7 @@
 use brolga_abi::ProgramKind;
 
 use super::facts::Collector;
+use super::fields::MapFields;
 use super::liveness::Liveness;
 use super::obligations::{RegSet, touches};
 use super::precision::{Links, Milestones, Step};
@@ -86,6 +87,8 @@ pub(super) struct Explorer<'p> {
     /// Instructions processed.
     pub processed: u32,
     pending: Vec<Pending>,
+    /// Special fields of maps' values.
+    pub map_fields: MapFields,
     /// Functions that are called later: how they begin, and how many of them were explored.
     later: Vec<Frame>,
     last_id: u32,
@@ -113,6 +116,7 @@ impl<'p> Explorer<'p> {
             events: 0,
             processed: 0,
             pending: Vec::new(),
+            map_fields: MapFields::new(program),
             later: Vec::new(),
             last_id: 0,
         }

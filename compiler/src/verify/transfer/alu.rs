@@ -168,7 +168,10 @@ impl Explorer<'_> {
     pub(in crate::verify) fn load_imm64(&mut self, dst: Reg, imm: Imm64) -> Check {
         let value = match imm {
             Imm64::Value(value) => Value::constant(value),
-            Imm64::MapIdx(index) => Value::pointer(Kind::Map(MapId(index))),
+            Imm64::MapIdx(index) => {
+                self.check_map_for_kind(MapId(index))?;
+                Value::pointer(Kind::Map(MapId(index)))
+            }
             Imm64::MapIdxValue { index, off } => {
                 let off = i32::try_from(off).map_err(|_| {
                     self.refuse(Code::MapReference, format!("direct value offset of {off} is not allowed"))

@@ -12,6 +12,8 @@ use crate::isa::Reg;
 use crate::program::{MapId, SubprogId};
 use crate::verify::check::{By, Direction, Extent, Request};
 use crate::verify::explore::{Check, Explorer};
+use crate::verify::fields::Special;
+use crate::verify::locks::Locking;
 use crate::verify::refusal::name;
 use crate::verify::stack::{Byte, slot_of};
 use crate::verify::transfer::MAX_OFFSET;
@@ -22,6 +24,8 @@ use crate::verify::value::{Buffer, Flags, Kind, MemoryOwner, Socket, Value};
 pub(super) struct Call {
     /// The map that it works on.
     pub map: Option<MapId>,
+    /// The map in whose value the timer lies that it works on.
+    pub timer_map: Option<MapId>,
     /// The key, where it is known: it decides whether a lookup in an array can fail.
     pub key: Option<u64>,
     /// Memory that the helper fills: register, size.
@@ -84,6 +88,10 @@ impl Explorer<'_> {
             Arg::Map => {
                 let Kind::Map(map) = value.kind else { return Ok(()) };
                 call.map = Some(map);
+                if call.timer_map.is_some_and(|timer| timer != map) {
+                    let message = "timer pointer in R1 doesn't match map pointer in R2";
+                    return Err(self.refuse_reg(Code::SpecialField, reg, message));
+                }
                 Ok(())
             }
             Arg::MapKey => {
@@ -125,9 +133,20 @@ impl Explorer<'_> {
                 Ok(())
             }
             Arg::ConstStr => self.check_const_str(reg, value),
-            Arg::SpinLock
-            | Arg::Timer
-            | Arg::KptrDest
+            Arg::SpinLock => {
+                let locking = match info.number {
+                    SPIN_LOCK => Locking::Take,
+                    _ => Locking::GiveBack,
+                };
+                self.spin_lock(reg, locking)
+            }
+            Arg::Timer => {
+                if let Kind::MapValue(map) = value.kind {
+                    call.timer_map = Some(map);
+                }
+                self.check_field(reg, value, Special::Timer).map(|_| ())
+            }
+            Arg::KptrDest
             | Arg::ReleaseKptrOrNull
             | Arg::Btf(_)
             | Arg::BtfOrNull(_)
@@ -261,7 +280,7 @@ impl Explorer<'_> {
         }
     }
 
-    pub(super) fn expect(&self, reg: Reg, right: bool, expected: &str) -> Check {
+    pub(in crate::verify) fn expect(&self, reg: Reg, right: bool, expected: &str) -> Check {
         if right {
             return Ok(());
         }
@@ -442,6 +461,11 @@ impl Explorer<'_> {
         Ok(())
     }
 }
+
+/// The number of `bpf_spin_lock`.
+pub(super) const SPIN_LOCK: u32 = 93;
+/// The number of `bpf_spin_unlock`.
+pub(super) const SPIN_UNLOCK: u32 = 94;
 
 const MEMORY: &str = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
 const SOCKETS: &str = "sock_common, sock, tcp_sock, xdp_sock";

@@ -99,7 +99,11 @@ impl Explorer<'_> {
         narrow(&mut other, dst, src, narrowed.taken, &links);
         narrow(&mut self.state, dst, src, narrowed.fallthrough, &links);
         if width == Width::W64 {
-            learn_pointers(&mut other, &mut self.state, cond, dst, src, &left, &right);
+            let keep_id = match left.kind {
+                Kind::MapValue(map) => self.has_lock(map),
+                _ => false,
+            };
+            learn_pointers(&mut other, &mut self.state, cond, dst, src, &left, &right, keep_id);
         }
         self.facts.taken(self.at);
         self.facts.fallthrough(self.at);
@@ -291,6 +295,7 @@ fn learn_pointers(
     src: Operand,
     left: &Value,
     right: &Value,
+    keep_id: bool,
 ) {
     if let Operand::Reg(src) = src
         && left.is_pointer()
@@ -321,13 +326,17 @@ fn learn_pointers(
         learn_packet_range(taken, fallthrough, cond, left, right, dst, src);
     }
     if left.nullable && src == Operand::Imm(0) && matches!(cond, Cond::Eq | Cond::Ne) {
-        settle_null(taken, left.id, cond == Cond::Eq);
-        settle_null(fallthrough, left.id, cond == Cond::Ne);
+        settle_null(taken, left, cond == Cond::Eq, keep_id);
+        settle_null(fallthrough, left, cond == Cond::Ne, keep_id);
     }
 }
 
-/// All copies of a pointer turn out null, or not.
-fn settle_null(state: &mut State, id: u32, null: bool) {
+/// All copies of a pointer turn out null, or not. What is null need not be given back.
+fn settle_null(state: &mut State, pointer: &Value, null: bool, keep_id: bool) {
+    let id = pointer.id;
+    if null && pointer.ref_id != 0 && pointer.ref_id == id {
+        state.held.refs.retain(|reference| reference.id != id);
+    }
     state.update(
         |value| value.nullable && value.id == id,
         |value| {
@@ -335,7 +344,9 @@ fn settle_null(state: &mut State, id: u32, null: bool) {
                 *value = Value { origin: value.origin, ..Value::constant(0) };
             } else {
                 value.nullable = false;
-                value.id = 0;
+                if !keep_id {
+                    value.id = 0;
+                }
             }
         },
     );

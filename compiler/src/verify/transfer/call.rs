@@ -95,6 +95,11 @@ impl Explorer<'_> {
     }
 
     fn call_global(&mut self, callee: SubprogId) -> Check<Next> {
+        if self.state.held.lock.is_some() {
+            let message =
+                "global function calls are not allowed while holding a lock, use static function instead";
+            return Err(self.refuse(Code::Lock, message));
+        }
         self.check_signature(callee)?;
         let params = self.program.subprogs[callee.index()].params.clone();
         for (index, (param, reg)) in params.iter().zip(RegSet::ARGS.iter()).enumerate() {

@@ -6,7 +6,7 @@ use brolga_abi::helpers::HelperInfo;
 use brolga_abi::kinds::PROGRAM_KINDS;
 use brolga_abi::{Arg, HelperId, MapKind, Ret};
 
-use super::argument::Call;
+use super::argument::{Call, SPIN_LOCK, SPIN_UNLOCK};
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::verify::explore::{Check, Explorer, Next};
@@ -15,6 +15,9 @@ use crate::verify::value::{Kind, MemoryOwner, Socket, Value};
 
 /// The greatest number of a helper that Linux 6.18 has (`__BPF_FUNC_MAX_ID - 1`).
 const LAST_HELPER: u32 = 211;
+
+/// The number of `bpf_kptr_xchg`.
+const KPTR_XCHG: u32 = 194;
 
 impl Explorer<'_> {
     /// `call` of a helper.
@@ -43,6 +46,11 @@ impl Explorer<'_> {
             let message = "cannot call GPL-restricted function from non-GPL compatible program";
             let help = "declare the licence, if it is one: `char LICENSE[] SEC(\"license\") = \"GPL\";`";
             return Err(Box::new(self.refuse(Code::GplOnlyHelper, message).help(help)));
+        }
+        if self.state.held.lock.is_some() && !matches!(number, SPIN_UNLOCK | KPTR_XCHG) && number != SPIN_LOCK
+        {
+            let message = "function calls are not allowed while holding a lock";
+            return Err(self.refuse(Code::Lock, message));
         }
         let mut call = Call::default();
         for (index, reg) in RegSet::args(info.args.len()).iter().enumerate() {
@@ -85,7 +93,8 @@ impl Explorer<'_> {
                 let Some(map) = call.map else {
                     return Err(self.refuse(Code::ArgumentType, format!("{} needs a map", info.name)));
                 };
-                Ok(Some(Value::pointer(Kind::MapValue(map))))
+                let id = if self.has_lock(map) { self.new_id() } else { 0 };
+                Ok(Some(Value { id, ..Value::pointer(Kind::MapValue(map)) }))
             }
             Ret::SocketOrNull => Ok(Some(self.or_null(info, Kind::Socket(Socket::Full), call))),
             Ret::SockCommonOrNull => Ok(Some(self.or_null(info, Kind::Socket(Socket::Common), call))),
@@ -109,7 +118,7 @@ impl Explorer<'_> {
                 let def = &self.program.maps[map.index()];
                 let array = matches!(def.kind.known(), Some(MapKind::Array | MapKind::PerCpuArray));
                 let exists = array && call.key.is_some_and(|key| key < u64::from(def.max_entries));
-                let id = if exists { 0 } else { self.new_id() };
+                let id = if exists && !self.has_lock(map) { 0 } else { self.new_id() };
                 Ok(Some(Value { nullable: !exists, id, ..Value::pointer(Kind::MapValue(map)) }))
             }
         }

@@ -1,0 +1,192 @@
+//! Spin locks in maps' values and allocated objects, and timers.
+//!
+//! One lock is held at a time; while it is, nothing is called but what gives it back. Which lock is which is known by
+//! the id of the pointer to what it lies in.
+
+use brolga_abi::ProgramKind;
+
+use super::check::{Direction, Request};
+use super::explore::{Check, Explorer};
+use super::fields::{Field, Special, of_structure};
+use super::refs::{Lock, LockPlace};
+use super::refusal::name;
+use super::value::{Flags, Kind, TypesOf, Value};
+use crate::diag::Code;
+use crate::isa::Reg;
+use crate::program::MapId;
+
+/// What a helper does to a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locking {
+    /// Takes it.
+    Take,
+    /// Gives it back.
+    GiveBack,
+}
+
+impl Explorer<'_> {
+    /// The special fields of a map's values.
+    pub(super) fn fields_of(&self, map: MapId) -> &[Field] {
+        self.map_fields.of(self.program, map)
+    }
+
+    /// Whether values of a map have a field.
+    pub(super) fn has_field(&self, map: MapId, pick: impl Fn(Special) -> bool) -> bool {
+        self.fields_of(map).iter().any(|field| pick(field.special))
+    }
+
+    /// Whether pointers to a map's values keep their id: it tells locks apart.
+    pub(super) fn has_lock(&self, map: MapId) -> bool {
+        self.has_field(map, |special| matches!(special, Special::SpinLock | Special::ResSpinLock))
+    }
+
+    /// An access to bytes of a map's value, among which special fields may be.
+    pub(super) fn check_fields(&self, request: &Request, map: MapId) -> Check<Option<Field>> {
+        let fields = self.fields_of(map);
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let value = self.state.reg(request.reg);
+        let off = i64::from(value.off) + i64::from(request.off);
+        let low = value.num.smin().saturating_add(off);
+        let high = i64::try_from(value.num.umax())
+            .unwrap_or(i64::MAX)
+            .saturating_add(off)
+            .saturating_add(request.size.into());
+        let touched = |field: &&Field| low < i64::from(field.off + field.size) && i64::from(field.off) < high;
+        let Some(field) = fields.iter().find(touched) else { return Ok(None) };
+        let refuse = |message: String| Err(self.refuse_reg(Code::SpecialField, request.reg, message));
+        let what = field.special.name();
+        match field.special {
+            Special::KernelPointer { .. } => {
+                if request.by == super::check::By::Helper {
+                    return refuse(format!("{what} cannot be accessed indirectly by helper"));
+                }
+                let Some(at) = value.num.as_constant() else {
+                    return refuse(format!("{what} access cannot have variable offset"));
+                };
+                let at = off.saturating_add(at.cast_signed());
+                if at != i64::from(field.off) {
+                    return refuse(format!("{what} access misaligned expected={} off={at}", field.off));
+                }
+                if request.size != 8 {
+                    return refuse(format!("{what} access size must be BPF_DW"));
+                }
+                Ok(Some(*field))
+            }
+            Special::SpinLock
+            | Special::ResSpinLock
+            | Special::Timer
+            | Special::Workqueue
+            | Special::TaskWork
+            | Special::ListHead
+            | Special::ListNode
+            | Special::TreeRoot
+            | Special::TreeNode
+            | Special::Refcount => refuse(format!("{what} cannot be accessed directly by load/store")),
+        }
+    }
+
+    /// Maps with such fields are not for every kind of program.
+    pub(super) fn check_map_for_kind(&self, map: MapId) -> Check {
+        let tracing = match self.kind {
+            ProgramKind::Kprobe
+            | ProgramKind::Tracepoint
+            | ProgramKind::PerfEvent
+            | ProgramKind::RawTracepoint
+            | ProgramKind::RawTracepointWritable => true,
+            _ => false,
+        };
+        let has = |special: Special| self.has_field(map, |known| known == special);
+        let refuse = |message: &str| Err(self.refuse(Code::Lock, message));
+        if self.has_lock(map) {
+            if self.kind == ProgramKind::SocketFilter {
+                return refuse("socket filter progs cannot use bpf_spin_lock yet");
+            }
+            if tracing {
+                return refuse("tracing progs cannot use bpf_spin_lock yet");
+            }
+        }
+        if tracing && (has(Special::ListHead) || has(Special::TreeRoot)) {
+            return refuse("tracing progs cannot use bpf_{list_head,rb_root} yet");
+        }
+        if tracing && has(Special::Timer) {
+            return refuse("tracing progs cannot use bpf_timer yet");
+        }
+        if tracing && has(Special::Workqueue) {
+            return refuse("tracing progs cannot use bpf_wq yet");
+        }
+        Ok(())
+    }
+
+    /// The place of a special field, to which a register points exactly.
+    pub(super) fn check_field(&self, reg: Reg, value: &Value, special: Special) -> Check<LockPlace> {
+        let what = special.name();
+        let refuse = |message: String| Err(self.refuse_reg(Code::SpecialField, reg, message));
+        let Some(off) = value.constant_offset() else {
+            return refuse(format!(
+                "{} doesn't have constant offset. {what} has to be at the constant offset",
+                name(reg)
+            ));
+        };
+        let (place, fields, whose): (_, Box<[Field]>, _) = match value.kind {
+            Kind::MapValue(map) => {
+                let def = &self.program.maps[map.index()];
+                if self.program.btf.is_none() || (def.value_type.is_none() && def.global.is_none()) {
+                    return refuse(format!("map '{}' has to have BTF in order to use {what}", def.name));
+                }
+                (LockPlace::MapValue(map), self.fields_of(map).into(), format!("map '{}'", def.name))
+            }
+            Kind::Btf(ptr) if value.flags.has(Flags::ALLOC) && ptr.types == TypesOf::Program => {
+                let fields = self.program.btf.as_deref().map(|btf| of_structure(btf, ptr.ty));
+                (LockPlace::Object, fields.unwrap_or_default(), "local 'kptr'".to_owned())
+            }
+            _ => return self.expect(reg, false, "map_value").map(|()| LockPlace::Object),
+        };
+        let Some(field) = fields.iter().find(|field| field.special == special) else {
+            return refuse(format!("{whose} has no valid {what}"));
+        };
+        if i64::from(field.off) != off {
+            return refuse(format!("off {off} doesn't point to 'struct {what}' that is at {}", field.off));
+        }
+        Ok(place)
+    }
+
+    /// `bpf_spin_lock` and `bpf_spin_unlock`.
+    pub(super) fn spin_lock(&mut self, reg: Reg, locking: Locking) -> Check {
+        let value = *self.state.reg(reg);
+        let place = self.check_field(reg, &value, Special::SpinLock)?;
+        match (locking, self.state.held.lock) {
+            (Locking::Take, Some(lock)) => {
+                let found = self.refuse_reg(Code::Lock, reg, "Locking two bpf_spin_locks are not allowed");
+                Err(Box::new(found.note(Some(lock.at), "the first was taken here")))
+            }
+            (Locking::Take, None) => {
+                self.state.held.lock = Some(Lock { place, id: value.id, at: self.at });
+                Ok(())
+            }
+            (Locking::GiveBack, None) => {
+                Err(self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock without taking a lock"))
+            }
+            (Locking::GiveBack, Some(lock)) if (lock.place, lock.id) != (place, value.id) => {
+                Err(self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock of different lock"))
+            }
+            (Locking::GiveBack, Some(_)) => {
+                self.state.held.lock = None;
+                // What was found under the lock may be gone.
+                self.state.update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNINIT);
+                Ok(())
+            }
+        }
+    }
+
+    /// A load or store of a kernel pointer in a map's value.
+    pub(super) fn check_kernel_pointer(&self, request: &Request, field: &Field, null: bool) -> Check {
+        let _ = field;
+        match request.direction {
+            Direction::Read => Err(self.unsupported("loads of kernel pointers from maps")),
+            Direction::Write if null => Ok(()),
+            Direction::Write => Err(self.unsupported("stores of kernel pointers to maps")),
+        }
+    }
+}
