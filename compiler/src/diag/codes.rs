@@ -69,6 +69,7 @@ pub enum Code {
     InfiniteLoop,
     TooComplex,
     NullPointer,
+    StructureAccess,
     SpecialField,
     Reference,
     Lock,
@@ -585,6 +586,14 @@ pub const CODES: &[CodeInfo] = &[
         explain: "What a helper or a kernel function returns may be null, and must be compared with null before it \
                   is used.",
         example: "struct bpf_sock *sk = skb->sk;\nif (!sk)\n\treturn 0;          // without this: refused\nreturn sk->family;",
+    },
+    CodeInfo {
+        code: Code::StructureAccess,
+        name: "structure-access",
+        severity: Severity::Reject,
+        explain: "A structure that the kernel's types describe is read one whole member at a time, within its bounds, \
+                  and never written.",
+        example: "pid_t pid = task->pid;           // task->pid = 0: refused",
     },
     CodeInfo {
         code: Code::SpecialField,

@@ -403,13 +403,12 @@ const fn foreign(kind: Kind) -> Option<Foreign> {
         | Kind::Packet
         | Kind::PacketMeta
         | Kind::PacketEnd
-        | Kind::Map(_)
         | Kind::MapValue(_)
         | Kind::Memory { owner: MemoryOwner::RawBuffer | MemoryOwner::Caller, .. }
         | Kind::Func(_)
         | Kind::Dynptr(_) => None,
         Kind::Socket(_) => Some(Foreign::Socket),
-        Kind::Btf(_) => Some(Foreign::Structure),
+        Kind::Btf(_) | Kind::Map(_) => Some(Foreign::Structure),
         Kind::Arena => Some(Foreign::Arena),
         Kind::Memory { owner: MemoryOwner::Ringbuf | MemoryOwner::Dynptr | MemoryOwner::Kernel, .. }
         | Kind::MapKey(_)

@@ -16,6 +16,7 @@ use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
 use super::state::{Frame, State};
 use super::structure::Layout;
+use super::targets::Target;
 use super::value::{Kind, MemoryOwner, Value};
 use super::{Options, Stats};
 use crate::diag::{Code, Diagnostic};
@@ -87,6 +88,8 @@ pub(super) struct Explorer<'p> {
     /// Instructions processed.
     pub processed: u32,
     pending: Vec<Pending>,
+    /// The function to which the program is attached.
+    pub target: Option<Target>,
     /// Special fields of maps' values.
     pub map_fields: MapFields,
     /// Functions that are called later: how they begin, and how many of them were explored.
@@ -116,6 +119,7 @@ impl<'p> Explorer<'p> {
             events: 0,
             processed: 0,
             pending: Vec::new(),
+            target: None,
             map_fields: MapFields::new(program),
             later: Vec::new(),
             last_id: 0,
@@ -134,6 +138,7 @@ impl<'p> Explorer<'p> {
 
     /// Explores the main function, then each global function that is called.
     pub fn run(&mut self) -> Check {
+        self.target = Target::find(self.program)?;
         let mut frame = Frame::new(0, SubprogId::MAIN, None);
         self.enter_main(&mut frame);
         self.facts.entered(SubprogId::MAIN);

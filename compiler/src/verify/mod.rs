@@ -46,6 +46,8 @@ mod sockets;
 mod stack;
 mod state;
 mod structure;
+mod structures;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod transfer;

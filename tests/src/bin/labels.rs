@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use brolga_compiler::btf::{Btf, Kind};
 use brolga_compiler::diag::Severity;
-use brolga_compiler::program::{LoadOptions, Program, load};
+use brolga_compiler::program::{LoadOptions, Program, Target, load};
 use brolga_compiler::verify::{Alignment, Options, verify};
 
 #[derive(Debug, Default)]
@@ -63,11 +63,16 @@ fn main() -> ExitCode {
         eprintln!("usage: labels [--all] OBJECT...");
         return ExitCode::from(2);
     }
+    let target = brolga_tests::running::target().unwrap_or_else(|why| {
+        eprintln!("labels: without the kernel's types: {why}");
+        Target::default()
+    });
+    let load_options = LoadOptions { target, ..LoadOptions::default() };
     let mut counts = Counts::default();
     let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
     for file in files {
         let loaded = std::fs::read(file).map_err(|e| e.to_string());
-        let object = loaded.and_then(|b| load(&b, &LoadOptions::default()).map_err(|e| e.to_string()));
+        let object = loaded.and_then(|b| load(&b, &load_options).map_err(|e| e.to_string()));
         let object = match object {
             Ok(object) => object,
             Err(error) => {

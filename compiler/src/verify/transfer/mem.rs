@@ -105,18 +105,33 @@ impl Explorer<'_> {
             Kind::Socket(socket) => (self.check_socket(&request, socket)?, unknown),
             Kind::FlowKeys => (self.check_flow_keys(&request)?, unknown),
             Kind::Buffer(_) => (self.check_buffer(&request)?, unknown),
-            Kind::Btf(_) => return Err(self.unsupported("loads from kernel structures")),
+            Kind::Btf(pointer) => {
+                let (access, result) = self.check_structure(&request, pointer)?;
+                (access, self.new_pointer(result, unknown))
+            }
             Kind::Arena => (Access::Mixed, unknown),
             Kind::Uninit | Kind::Scalar | Kind::PacketEnd | Kind::Func(_) | Kind::Dynptr(_) => {
                 return Err(self.refuse_access(how.base));
             }
-            Kind::Map(_) => return Err(self.unsupported("reading fields of struct bpf_map")),
+            Kind::Map(map) => {
+                let (access, result) = self.check_map_structure(&request, map)?;
+                (access, self.new_pointer(result, unknown))
+            }
         };
         self.record_of(access, Some(value.kind))?;
         if let Some(dst) = dst {
             self.set(dst, result);
         }
         Ok(())
+    }
+
+    /// A pointer that was loaded; an id tells it from others where it may be null.
+    fn new_pointer(&mut self, pointer: Option<Value>, otherwise: Value) -> Value {
+        match pointer {
+            Some(value) if value.nullable => Value { id: self.new_id(), ..value },
+            Some(value) => value,
+            None => otherwise,
+        }
     }
 
     /// A store.
@@ -161,7 +176,7 @@ impl Explorer<'_> {
                 return Err(self.refuse_reg(Code::InvalidMemAccess, how.base, message));
             }
             Kind::Buffer(_) => self.check_buffer(&request)?,
-            Kind::Btf(_) => return Err(self.unsupported("stores to kernel structures")),
+            Kind::Btf(pointer) => self.check_structure(&request, pointer)?.0,
             Kind::Arena => Access::Mixed,
             Kind::Uninit | Kind::Scalar | Kind::PacketEnd | Kind::Func(_) | Kind::Dynptr(_) => {
                 return Err(self.refuse_access(how.base));

@@ -1,0 +1,213 @@
+//! Arguments of programs that run in place of, before or after a function of the kernel: typed by the kernel's BTF.
+//!
+//! Such a program's context holds the function's arguments, 8 bytes each, and perhaps what it returned. Names of
+//! targets are those of sections. What the kernel's types do not hold cannot be judged.
+
+use brolga_abi::{AttachType, ProgramKind};
+
+use super::check::{Direction, Request};
+use super::explore::{Check, Explorer};
+use super::structures::pointee;
+use super::value::{BtfPointer, Buffer, Flags, Kind, TypesOf, Value};
+use crate::btf::{Btf, Kind as TypeKind, Type, TypeId};
+use crate::diag::{Code, Diagnostic};
+use crate::program::{KernelTypes, Program};
+
+/// The function to which a program is attached.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Its name in messages.
+    pub name: String,
+    /// Its prototype's parameters.
+    pub params: Vec<TypeId>,
+    /// Names of the parameters.
+    names: Vec<String>,
+    /// What it returns.
+    pub returns: TypeId,
+}
+
+/// Most arguments of such a function (`MAX_BPF_FUNC_ARGS`).
+const MAX_ARGS: u32 = 12;
+
+/// Hooks whose arguments may be about to go away.
+const UNTRUSTED_HOOKS: &[&str] = &[
+    "bpf_map_free",
+    "bpf_prog_free",
+    "file_alloc_security",
+    "file_free_security",
+    "sk_alloc_security",
+    "sk_free_security",
+    "task_free",
+];
+
+impl Target {
+    /// Finds the function. `None`: the program has none.
+    pub fn find(program: &Program) -> Result<Option<Self>, Box<Diagnostic>> {
+        let unsupported = |what: String| Box::new(Diagnostic::program(Code::UnsupportedFeature, what));
+        let names = match (program.kind, program.attach) {
+            (Some(ProgramKind::Tracing), Some(AttachType::TraceRawTp)) => "btf_trace_",
+            (Some(ProgramKind::Tracing), Some(AttachType::TraceIter)) => "bpf_iter_",
+            (Some(ProgramKind::Lsm), _) => "bpf_lsm_",
+            (Some(ProgramKind::Tracing), _) => "",
+            (Some(ProgramKind::StructOps), _) => return Self::find_member(program),
+            (Some(ProgramKind::Ext), _) => {
+                return Err(unsupported("programs that replace a function of another program".to_owned()));
+            }
+            _ => return Ok(None),
+        };
+        let KernelTypes::Kernel(kernel) = &program.kernel else {
+            return Err(unsupported(
+                "programs of this kind need the kernel's types: name them with `--btf`".to_owned(),
+            ));
+        };
+        let btf = &kernel.vmlinux;
+        let Some(target) = program.target.as_deref().filter(|target| !target.is_empty()) else {
+            return Err(unsupported("the section names no function to attach to".to_owned()));
+        };
+        let name = format!("{names}{target}");
+        let missing = || unsupported(format!("the kernel's types have no function `{name}`"));
+        let raw = names == "btf_trace_";
+        let proto = if raw {
+            let typedef = btf.find(TypeKind::Typedef, &name).ok_or_else(missing)?;
+            let pointer = btf.unqualified(typedef).map_err(|_| missing())?;
+            btf.unqualified(pointer.referenced()).map_err(|_| missing())?
+        } else {
+            let func = btf.find(TypeKind::Func, &name).ok_or_else(missing)?;
+            let func = btf.get(func).map_err(|_| missing())?;
+            btf.get(func.referenced()).map_err(|_| missing())?
+        };
+        // The first argument of a tracepoint's prototype is the kernel's own.
+        Ok(Some(Self::of(btf, &proto, name, usize::from(raw))))
+    }
+
+    fn find_member(program: &Program) -> Result<Option<Self>, Box<Diagnostic>> {
+        let unsupported = |what: &str| Box::new(Diagnostic::program(Code::UnsupportedFeature, what));
+        let KernelTypes::Kernel(kernel) = &program.kernel else {
+            return Err(unsupported("programs of this kind need the kernel's types: name them with `--btf`"));
+        };
+        let btf = &kernel.vmlinux;
+        let slot = program.struct_ops.as_ref().ok_or_else(|| unsupported("no map names this program"))?;
+        let (ops, index) = slot.kernel.ok_or_else(|| unsupported("the kernel has no such structure"))?;
+        let missing = |_| unsupported("the kernel has no such structure");
+        let ops = btf.get(ops).map_err(missing)?;
+        let member = ops.members().nth(index as usize);
+        let member = member.ok_or_else(|| unsupported("the structure has no such member"))?;
+        let pointer = btf.unqualified(member.ty).map_err(missing)?;
+        let proto = btf.unqualified(pointer.referenced()).map_err(missing)?;
+        Ok(Some(Self::of(btf, &proto, slot.member.clone(), 0)))
+    }
+
+    fn of(btf: &Btf, proto: &Type<'_>, name: String, skip: usize) -> Self {
+        let params: Vec<_> = proto.params().skip(skip).collect();
+        Self {
+            name,
+            names: params.iter().map(|p| btf.str(p.name).unwrap_or_default().to_owned()).collect(),
+            params: params.iter().map(|p| p.ty).collect(),
+            returns: proto.referenced(),
+        }
+    }
+}
+
+impl Explorer<'_> {
+    /// A load of an argument. Gives what it yields; `None` for a number.
+    pub(super) fn check_argument(&self, request: &Request) -> Check<Option<Value>> {
+        let (off, size) = (request.off, request.size);
+        let invalid = |detail: String| {
+            let message = format!("{detail}invalid bpf_context access off={off} size={size}");
+            self.refuse_reg(Code::ContextAccess, request.reg, message)
+        };
+        let Some(target) = &self.target else { return Err(self.unsupported("a program without a target")) };
+        let at =
+            u32::try_from(off).ok().filter(|at| *at < 8 * MAX_ARGS).ok_or_else(|| invalid(String::new()))?;
+        if request.direction == Direction::Write || !at.is_multiple_of(size.max(1)) {
+            return Err(invalid(String::new()));
+        }
+        let name = &target.name;
+        if !at.is_multiple_of(8) {
+            return Err(invalid(format!("func '{name}' offset {at} is not multiple of 8\n")));
+        }
+        let btf = self.kernel_types()?;
+        let index = (at / 8) as usize;
+        let ty = match target.params.get(index) {
+            Some(ty) => *ty,
+            None if index == target.params.len() && self.sees_result() => target.returns,
+            None => return Err(invalid(format!("func '{name}' doesn't have {}-th argument\n", index + 1))),
+        };
+        let Ok(plain) = btf.unqualified(ty) else { return Err(invalid(String::new())) };
+        match plain.kind() {
+            TypeKind::Int | TypeKind::Enum | TypeKind::Enum64 => return Ok(None),
+            TypeKind::Struct | TypeKind::Union if index < target.params.len() => return Ok(None),
+            TypeKind::Ptr => {}
+            // What a hook that returns nothing gave is a number.
+            TypeKind::Void if index == target.params.len() => return Ok(None),
+            _ => {
+                let message = format!(
+                    "func '{name}' arg{index} has type {:?}. Only pointer access is allowed\n",
+                    plain.kind()
+                );
+                return Err(invalid(message));
+            }
+        }
+        if size != 8 {
+            return Err(invalid(format!("func '{name}' size {size} must be 8\n")));
+        }
+        if let Some(value) = self.iterator_argument(target, index)? {
+            return Ok(Some(value));
+        }
+        let Some((to, tag)) = pointee(btf, &plain) else {
+            let aim = btf.unqualified(plain.referenced()).map(|t| t.kind());
+            return match aim {
+                Ok(TypeKind::Void | TypeKind::Int) => Ok(None),
+                _ => Err(invalid(format!("func '{name}' arg{index} type is not a struct\n"))),
+            };
+        };
+        let flags = if self.trusts_arguments() { tag.with(Flags::TRUSTED) } else { tag };
+        let nullable = target.names.get(index).is_some_and(|name| name.ends_with("__nullable"));
+        let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
+        Ok(Some(Value { flags, nullable, ..Value::pointer(kind) }))
+    }
+
+    /// Whether the program sees what the function returned.
+    fn sees_result(&self) -> bool {
+        match self.program.attach {
+            Some(
+                AttachType::TraceFexit
+                | AttachType::ModifyReturn
+                | AttachType::LsmMac
+                | AttachType::LsmCgroup,
+            ) => true,
+            _ => false,
+        }
+    }
+
+    fn trusts_arguments(&self) -> bool {
+        let target = self.program.target.as_deref().unwrap_or_default();
+        match self.kind {
+            ProgramKind::Lsm => !UNTRUSTED_HOOKS.contains(&target),
+            ProgramKind::StructOps => true,
+            _ => matches!(self.program.attach, Some(AttachType::TraceRawTp | AttachType::TraceIter)),
+        }
+    }
+
+    /// What an iterator's context holds: objects that may be missing, keys and values of maps.
+    fn iterator_argument(&self, target: &Target, index: usize) -> Check<Option<Value>> {
+        if self.program.attach != Some(AttachType::TraceIter) || index == 0 {
+            return Ok(None);
+        }
+        let what = target.name.strip_prefix("bpf_iter_").unwrap_or_default();
+        let buffer = |flags| {
+            Ok(Some(Value { flags, nullable: true, ..Value::pointer(Kind::Buffer(Buffer::Iterator)) }))
+        };
+        match (what, index) {
+            ("bpf_map_elem", 2) | ("sockmap", 2) => buffer(Flags::READONLY),
+            ("bpf_map_elem", 3) | ("bpf_sk_storage_map", 3) => buffer(Flags::NONE),
+            _ => {
+                let btf = self.kernel_types()?;
+                let plain = target.params.get(index).and_then(|ty| btf.unqualified(*ty).ok());
+                let Some((to, _)) = plain.and_then(|plain| pointee(btf, &plain)) else { return Ok(None) };
+                let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
+                Ok(Some(Value { flags: Flags::TRUSTED, nullable: true, ..Value::pointer(kind) }))
+            }
+        }
+    }
+}
