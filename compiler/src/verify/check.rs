@@ -12,7 +12,7 @@ use super::facts::{Access, Foreign};
 use super::refusal::{name, packet_help};
 use super::scalar::Scalar;
 use super::transfer::MAX_OFFSET;
-use super::value::{Flags, Kind, MemoryOwner, Socket, Value};
+use super::value::{Buffer, Flags, Kind, MemoryOwner, Socket, Value};
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::program::MapId;
@@ -333,27 +333,33 @@ impl Explorer<'_> {
         }
     }
 
-    /// The value that a load of a context field yields.
-    pub(super) fn field_value(&self, field: &Field, request: &Request, signed: bool) -> Check<Option<Kind>> {
-        let kind = match field.yields_at(u32::try_from(request.off).unwrap_or(field.offset)) {
+    /// The pointer that a load of a context field yields; `None` for a number.
+    pub(super) fn field_value(
+        &mut self,
+        field: &Field,
+        request: &Request,
+        signed: bool,
+    ) -> Check<Option<Value>> {
+        let mut or_null = |kind| Value { nullable: true, id: self.new_id(), ..Value::pointer(kind) };
+        let value = match field.yields_at(u32::try_from(request.off).unwrap_or(field.offset)) {
             FieldValue::Scalar => return Ok(None),
-            FieldValue::Packet => Kind::Packet,
-            FieldValue::PacketEnd => Kind::PacketEnd,
-            FieldValue::PacketMeta => Kind::PacketMeta,
-            FieldValue::Socket
-            | FieldValue::SocketOrNull
-            | FieldValue::SockCommonOrNull
-            | FieldValue::FlowKeys
-            | FieldValue::TracepointBuffer
-            | FieldValue::Btf(_) => {
-                return Err(self.unsupported(&format!("the pointer `{}` of the context", field.name)));
+            FieldValue::Packet => Value::pointer(Kind::Packet),
+            FieldValue::PacketEnd => Value::pointer(Kind::PacketEnd),
+            FieldValue::PacketMeta => Value::pointer(Kind::PacketMeta),
+            FieldValue::Socket => Value::pointer(Kind::Socket(Socket::Full)),
+            FieldValue::SocketOrNull => or_null(Kind::Socket(Socket::Full)),
+            FieldValue::SockCommonOrNull => or_null(Kind::Socket(Socket::Common)),
+            FieldValue::FlowKeys => Value::pointer(Kind::FlowKeys),
+            FieldValue::TracepointBuffer => Value::pointer(Kind::Buffer(Buffer::Tracepoint)),
+            FieldValue::Btf(name) => {
+                Value { flags: Flags::TRUSTED, ..Value::pointer(self.kernel_structure(name)?) }
             }
         };
         if signed {
             let message = format!("invalid bpf_context access off={} size={}", request.off, request.size);
             return Err(self.refuse_reg(Code::ContextAccess, request.reg, message));
         }
-        Ok(Some(kind))
+        Ok(Some(value))
     }
 
     /// A value that is no pointer to memory.

@@ -55,7 +55,6 @@ mod value;
 
 pub use facts::{Access, CallFact, Facts, Foreign, InsnFact, Reach, SubprogFact};
 
-use brolga_abi::context::ContextShape;
 use explore::Explorer;
 use structure::Layout;
 
@@ -144,10 +143,6 @@ pub fn verify(program: &Program, options: &Options) -> Result<Accepted, Rejectio
         let diagnostic = Diagnostic::program(Code::UnsupportedProgramKind, message);
         return refuse(vec![diagnostic], Stats::default());
     };
-    if matches!(kind.info().context.shape, ContextShape::BtfArgs) {
-        let message = format!("programs of kind {} are not supported yet", kind.info().name);
-        return refuse(vec![Diagnostic::program(Code::UnsupportedProgramKind, message)], Stats::default());
-    }
     let layout = match Layout::new(program) {
         Ok(layout) => layout,
         Err(diagnostic) => return refuse(vec![*diagnostic], Stats::default()),

@@ -40,6 +40,28 @@ const UNTRUSTED_HOOKS: &[&str] = &[
     "task_free",
 ];
 
+/// Hooks that answer yes or no.
+const BOOL_HOOKS: &[&str] = &["xfrm_state_pol_flow_match", "audit_rule_known", "inode_xattr_skipcap"];
+
+/// Hooks that programs cannot have.
+const DISABLED_HOOKS: &[&str] = &[
+    "vm_enough_memory",
+    "inode_need_killpriv",
+    "inode_getsecurity",
+    "inode_listsecurity",
+    "inode_copy_up_xattr",
+    "getselfattr",
+    "getprocattr",
+    "setprocattr",
+    "key_getsecurity",
+    "audit_rule_match",
+    "xfrm_decode_session",
+    "ismaclabel",
+];
+
+/// The kernel's greatest error number (`MAX_ERRNO`).
+const MAX_ERRNO: i64 = 4095;
+
 impl Target {
     /// Finds the function. `None`: the program has none.
     pub fn find(program: &Program) -> Result<Option<Self>, Box<Diagnostic>> {
@@ -64,6 +86,10 @@ impl Target {
         let Some(target) = program.target.as_deref().filter(|target| !target.is_empty()) else {
             return Err(unsupported("the section names no function to attach to".to_owned()));
         };
+        if program.kind == Some(ProgramKind::Lsm) && DISABLED_HOOKS.contains(&target) {
+            let message = format!("attach_btf_id points to disabled hook {target}");
+            return Err(Box::new(Diagnostic::program(Code::KernelFunction, message)));
+        }
         let name = format!("{names}{target}");
         let missing = || unsupported(format!("the kernel's types have no function `{name}`"));
         let raw = names == "btf_trace_";
@@ -165,6 +191,23 @@ impl Explorer<'_> {
         let nullable = target.names.get(index).is_some_and(|name| name.ends_with("__nullable"));
         let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
         Ok(Some(Value { flags, nullable, ..Value::pointer(kind) }))
+    }
+
+    /// What the program may return.
+    pub(super) fn return_range(&self) -> Option<(i64, i64)> {
+        let hook = self.kind == ProgramKind::Lsm && self.program.attach != Some(AttachType::LsmCgroup);
+        match (&self.target, self.types(TypesOf::Kernel)) {
+            (Some(target), Some(btf)) if hook => {
+                let void = btf.unqualified(target.returns).is_ok_and(|ty| ty.kind() == TypeKind::Void);
+                let name = target.name.strip_prefix("bpf_lsm_").unwrap_or(&target.name);
+                match void {
+                    true => None,
+                    false if BOOL_HOOKS.contains(&name) => Some((0, 1)),
+                    false => Some((-MAX_ERRNO, 0)),
+                }
+            }
+            _ => self.kind.return_range(self.program.attach),
+        }
     }
 
     /// Whether the program sees what the function returned.

@@ -172,7 +172,7 @@ impl Explorer<'_> {
                 format!("At subprogram exit the register R0 is not a scalar value ({})", value.kind_name());
             return Err(self.refuse_reg(Code::ReturnValue, Reg::R0, message));
         }
-        let Some((min, max)) = self.kind.return_range(self.program.attach) else { return Ok(Next::End) };
+        let Some((min, max)) = self.return_range() else { return Ok(Next::End) };
         if !value.is_scalar() {
             let message =
                 format!("At program exit the register R0 is not a known value ({})", value.kind_name());

@@ -88,12 +88,17 @@ impl Explorer<'_> {
             }
             Kind::Memory { size, owner } => (self.check_memory(&request, size, owner)?, unknown),
             Kind::Packet | Kind::PacketMeta => (self.check_packet(&request)?, unknown),
+            Kind::Context if self.target.is_some() => {
+                self.check_unmodified(how.base, &value)?;
+                let argument = self.check_argument(&request)?;
+                let off = u32::try_from(how.off).unwrap_or(0);
+                (Access::Context { off }, self.new_pointer(argument, unknown))
+            }
             Kind::Context => {
                 let field = self.check_context(&request)?;
                 let off = u32::try_from(how.off).unwrap_or(0);
-                let kind = self.field_value(field, &request, signed)?;
-                let result = kind.map_or(unknown, Value::pointer);
-                (Access::Context { off }, result)
+                let pointer = self.field_value(field, &request, signed)?;
+                (Access::Context { off }, pointer.unwrap_or(unknown))
             }
             Kind::Stack { frame } => {
                 let extent = self.check_stack(&request, frame)?;
@@ -150,6 +155,11 @@ impl Explorer<'_> {
                     return Err(self.refuse_reg(Code::ReadOnlyPacket, how.base, "cannot write into packet"));
                 }
                 self.check_packet(&request)?
+            }
+            Kind::Context if self.target.is_some() => {
+                self.check_unmodified(how.base, &value)?;
+                self.check_argument(&request)?;
+                Access::Context { off: u32::try_from(how.off).unwrap_or(0) }
             }
             Kind::Context => {
                 self.check_context(&request)?;
