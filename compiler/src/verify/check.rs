@@ -158,7 +158,7 @@ impl Explorer<'_> {
 
     /// An access to a value of a map.
     pub(super) fn check_map_value(&self, request: &Request, map: MapId) -> Check<Access> {
-        let def = &self.program.maps[map.index()];
+        let def = self.map(map);
         let (size, off) = (def.value_size, request.off);
         let refuse = |code, what: &str| {
             let message = format!("{what} map forbidden, value_size={size} off={off} size={}", request.size);
@@ -180,7 +180,8 @@ impl Explorer<'_> {
         }
         let value = self.state.reg(request.reg);
         let off = value.constant_offset().map(|o| o + i64::from(request.off));
-        Ok(Access::MapValue { map: Some(map), off: off.and_then(|o| u32::try_from(o).ok()) })
+        let map = (!Self::is_inner(map)).then_some(map);
+        Ok(Access::MapValue { map, off: off.and_then(|o| u32::try_from(o).ok()) })
     }
 
     /// An access to memory of a known size.
@@ -393,7 +394,7 @@ impl Explorer<'_> {
                 "write to change key R".to_owned() + &format!("{} not allowed", request.reg.number());
             return Err(self.refuse_reg(Code::InvalidMemAccess, request.reg, message));
         }
-        let size = self.program.maps[map.index()].key_size;
+        let size = self.map(map).key_size;
         self.check_sized(request, Code::MemoryBounds, size, "map key, key_size")?;
         Ok(Access::Mixed)
     }

@@ -67,6 +67,8 @@ pub enum Foreign {
     Memory,
     /// A function that a helper calls back.
     Callback,
+    /// A map in another map.
+    Map,
 }
 
 impl std::fmt::Display for Foreign {
@@ -76,6 +78,7 @@ impl std::fmt::Display for Foreign {
             Self::Structure => "a structure of the kernel",
             Self::Arena => "an arena",
             Self::Memory => "memory of the kernel",
+            Self::Map => "a map in another map",
             Self::Callback => "a function that a helper calls back",
         })
     }

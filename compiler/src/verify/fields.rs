@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 
 use crate::btf::{Btf, Kind, MAX_DEPTH, TypeId};
-use crate::program::{MapDef, MapId, Program};
+use crate::program::{MapDef, Program};
 
 /// What a special field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,18 +98,21 @@ const MAX_MEMBERS: usize = 4096;
 #[derive(Debug)]
 pub(super) struct MapFields {
     maps: Vec<OnceCell<Box<[Field]>>>,
+    /// Of the maps in outer ones.
+    inner: Vec<OnceCell<Box<[Field]>>>,
 }
 
 impl MapFields {
     pub fn new(program: &Program) -> Self {
-        Self { maps: vec![OnceCell::new(); program.maps.len()] }
+        let none = vec![OnceCell::new(); program.maps.len()];
+        Self { inner: none.clone(), maps: none }
     }
 
-    /// The special fields of a map's values, by offset.
-    pub fn of(&self, program: &Program, map: MapId) -> &[Field] {
-        let Some((cell, def)) = self.maps.get(map.index()).zip(program.maps.get(map.index())) else {
-            return &[];
-        };
+    /// The special fields of a map's values, by offset; or of those of the maps in it.
+    pub fn of(&self, program: &Program, map: usize, inner: bool) -> &[Field] {
+        let cells = if inner { &self.inner } else { &self.maps };
+        let Some((cell, def)) = cells.get(map).zip(program.maps.get(map)) else { return &[] };
+        let def = if inner { def.inner.as_deref().unwrap_or(def) } else { def };
         cell.get_or_init(|| match &program.btf {
             Some(btf) => of_map(btf, def),
             None => Box::default(),

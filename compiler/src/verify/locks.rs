@@ -27,7 +27,7 @@ pub(super) enum Locking {
 impl Explorer<'_> {
     /// The special fields of a map's values.
     pub(super) fn fields_of(&self, map: MapId) -> &[Field] {
-        self.map_fields.of(self.program, map)
+        self.map_fields.of(self.program, Self::outer_index(map), Self::is_inner(map))
     }
 
     /// Whether values of a map have a field.
@@ -131,7 +131,7 @@ impl Explorer<'_> {
         };
         let (place, fields, whose): (_, Box<[Field]>, _) = match value.kind {
             Kind::MapValue(map) => {
-                let def = &self.program.maps[map.index()];
+                let def = self.map(map);
                 if self.program.btf.is_none() || (def.value_type.is_none() && def.global.is_none()) {
                     return refuse(format!("map '{}' has to have BTF in order to use {what}", def.name));
                 }

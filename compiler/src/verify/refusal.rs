@@ -60,9 +60,7 @@ impl Explorer<'_> {
 
     /// What a value is, for people.
     pub(super) fn describe(&self, value: &Value) -> String {
-        let map = |id: crate::program::MapId| {
-            self.program.maps.get(id.index()).map_or_else(|| "?".to_owned(), |m| m.name.clone())
-        };
+        let map = |id: crate::program::MapId| self.map(id).name.clone();
         match value.kind {
             Kind::MapValue(id) if value.nullable => format!("value of `{}`, or null", map(id)),
             Kind::MapValue(id) => format!("{value}, a value of `{}`", map(id)),

@@ -148,7 +148,7 @@ impl Explorer<'_> {
         map: MapId,
     ) -> Check<(Access, Option<Value>)> {
         let (reg, value) = (request.reg, self.state.reg(request.reg));
-        let def = &self.program.maps[map.index()];
+        let def = self.map(map);
         let Some(structure) = map_structure(def.kind.number()) else {
             let message = format!("map_ptr access not supported for map type {}", def.kind.number());
             return Err(self.refuse_reg(Code::StructureAccess, reg, message));
@@ -266,6 +266,22 @@ pub(super) fn member_at(btf: &Btf, ty: TypeId, off: u32, size: u32) -> Result<Me
         }
     }
     Err("structures are nested too deep".to_owned())
+}
+
+/// Whether a structure is, or holds at an offset, another.
+pub(super) fn holds(btf: &Btf, ty: TypeId, off: u32, wanted: TypeId) -> bool {
+    let (mut ty, mut off) = (ty, off);
+    for _ in 0..MAX_DEPTH {
+        if off == 0 && ty == wanted {
+            return true;
+        }
+        let Ok(outer) = btf.unqualified(ty) else { return false };
+        match find(btf, &outer, off, 1) {
+            Ok(Found::Inside { ty: inner, start, .. }) => (ty, off) = (inner, off - start),
+            Ok(Found::Scalar | Found::Pointer { .. }) | Err(_) => return false,
+        }
+    }
+    false
 }
 
 enum Found {

@@ -170,6 +170,7 @@ impl Explorer<'_> {
             Imm64::Value(value) => Value::constant(value),
             Imm64::MapIdx(index) => {
                 self.check_map_for_kind(MapId(index))?;
+                self.check_map_sleeps(MapId(index))?;
                 Value::pointer(Kind::Map(MapId(index)))
             }
             Imm64::MapIdxValue { index, off } => {

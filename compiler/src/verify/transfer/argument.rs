@@ -7,6 +7,7 @@ use brolga_abi::helpers::HelperInfo;
 use brolga_abi::maps::F_RDONLY_PROG;
 use brolga_abi::{Arg, HelperId, MapKind};
 
+use super::compat::kind;
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::program::{MapId, SubprogId};
@@ -16,6 +17,7 @@ use crate::verify::fields::Special;
 use crate::verify::locks::Locking;
 use crate::verify::refusal::name;
 use crate::verify::stack::{Byte, slot_of};
+use crate::verify::structures::holds;
 use crate::verify::transfer::MAX_OFFSET;
 use crate::verify::value::{Buffer, Flags, Kind, MemoryOwner, Socket, Value};
 
@@ -42,7 +44,7 @@ pub(super) struct Call {
 
 impl Explorer<'_> {
     pub(super) fn argument(&mut self, info: &HelperInfo, index: usize, reg: Reg, call: &mut Call) -> Check {
-        let arg = info.args[index];
+        let arg = self.argument_for_map(info.args[index], call);
         if matches!(arg, Arg::Anything | Arg::Unchecked) {
             return Ok(());
         }
@@ -72,7 +74,16 @@ impl Explorer<'_> {
         if value.ref_id != 0 && arg != Arg::KptrDest {
             call.ref_id = value.ref_id;
         }
-        self.argument_of_type(info, index, reg, &value, call)
+        self.argument_of_type(info, index, arg, reg, &value, call)
+    }
+
+    /// Values of maps of sockets are sockets.
+    fn argument_for_map(&self, arg: Arg, call: &Call) -> Arg {
+        let sockets = |map| matches!(self.map(map).kind.number(), kind::SOCKMAP | kind::SOCKHASH);
+        match arg {
+            Arg::MapValue if call.map.is_some_and(sockets) => Arg::BtfSockCommon,
+            _ => arg,
+        }
     }
 
     /// Judges an argument of the right type further.
@@ -80,11 +91,12 @@ impl Explorer<'_> {
         &mut self,
         info: &HelperInfo,
         index: usize,
+        arg: Arg,
         reg: Reg,
         value: &Value,
         call: &mut Call,
     ) -> Check {
-        match info.args[index] {
+        match arg {
             Arg::Map => {
                 let Kind::Map(map) = value.kind else { return Ok(()) };
                 call.map = Some(map);
@@ -146,10 +158,12 @@ impl Explorer<'_> {
                 }
                 self.check_field(reg, value, Special::Timer).map(|_| ())
             }
+            Arg::BtfSockCommon | Arg::BtfSockCommonOrNull | Arg::ReleaseSock => {
+                self.check_structure_argument(reg, value, "sock_common")
+            }
+            Arg::Btf(name) | Arg::BtfOrNull(name) => self.check_structure_argument(reg, value, name),
             Arg::KptrDest
             | Arg::ReleaseKptrOrNull
-            | Arg::Btf(_)
-            | Arg::BtfOrNull(_)
             | Arg::PercpuBtf
             | Arg::Dynptr
             | Arg::WriteLocalDynptr
@@ -169,9 +183,6 @@ impl Explorer<'_> {
             | Arg::UpdateMem
             | Arg::SockCommon
             | Arg::SocketOrNull
-            | Arg::BtfSockCommon
-            | Arg::BtfSockCommonOrNull
-            | Arg::ReleaseSock
             | Arg::ReleaseRingbufMem
             | Arg::StackOrNull => Ok(()),
         }
@@ -269,9 +280,25 @@ impl Explorer<'_> {
         }
     }
 
+    /// A pointer to a kernel structure must be to this one, or to one that begins with it.
+    fn check_structure_argument(&self, reg: Reg, value: &Value, name: &str) -> Check {
+        let Kind::Btf(pointer) = value.kind else { return Ok(()) };
+        let Kind::Btf(wanted) = self.kernel_structure(name)? else { return Ok(()) };
+        let off = u32::try_from(value.off).unwrap_or(u32::MAX);
+        let same = pointer.types == wanted.types
+            && self.types(pointer.types).is_some_and(|btf| holds(btf, pointer.ty, off, wanted.ty));
+        if same {
+            return Ok(());
+        }
+        let found = self.structure_name(pointer);
+        let message =
+            format!("{} is of type {found} but {name} is expected", crate::verify::refusal::name(reg));
+        Err(self.refuse_reg(Code::ArgumentType, reg, message))
+    }
+
     /// Key and value size of the call's map.
     fn size_of(&self, reg: Reg, call: &Call, what: &str) -> Check<(u32, u32)> {
-        match call.map.and_then(|map| self.program.maps.get(map.index())) {
+        match call.map.map(|map| self.map(map)) {
             Some(map) => Ok((map.key_size, map.value_size)),
             None => {
                 let message = format!("invalid map_ptr to access map->{what}");
@@ -407,7 +434,7 @@ impl Explorer<'_> {
 
     /// The key of a lookup in an array, where it lies on the stack and is known.
     fn constant_key(&mut self, reg: Reg, size: u32, call: &Call) -> Option<u64> {
-        let def = &self.program.maps[call.map?.index()];
+        let def = self.map(call.map?);
         if !matches!(def.kind.known(), Some(MapKind::Array | MapKind::PerCpuArray)) {
             return None;
         }
@@ -432,8 +459,7 @@ impl Explorer<'_> {
     /// A string in a map that does not change, with a zero byte at its end.
     fn check_const_str(&mut self, reg: Reg, value: &Value) -> Check {
         let Kind::MapValue(map) = value.kind else { return Ok(()) };
-        let program = self.program;
-        let def = &program.maps[map.index()];
+        let def = self.map(map);
         let refuse = |message: String| Err(self.refuse_reg(Code::ArgumentType, reg, message));
         let frozen = def.global.as_ref().filter(|global| global.readonly || def.flags & F_RDONLY_PROG != 0);
         let Some(global) = frozen else {
@@ -452,7 +478,7 @@ impl Explorer<'_> {
 
     /// Maps that programs may only read are not written by helpers either.
     pub(super) fn check_map_flags(&self, id: HelperId, map: MapId) -> Check {
-        let def = &self.program.maps[map.index()];
+        let def = self.map(map);
         let frozen = def.global.as_ref().is_some_and(|g| g.readonly);
         let writes = matches!(id, HelperId::MapUpdateElem | HelperId::MapDeleteElem);
         if writes && (def.flags & F_RDONLY_PROG != 0 || frozen) {

@@ -7,11 +7,14 @@ use brolga_abi::kinds::PROGRAM_KINDS;
 use brolga_abi::{Arg, HelperId, MapKind, Ret};
 
 use super::argument::{Call, SPIN_LOCK, SPIN_UNLOCK};
+use super::compat::kind;
 use crate::diag::Code;
 use crate::isa::Reg;
+use crate::program::MapId;
 use crate::verify::explore::{Check, Explorer, Next};
+use crate::verify::facts::Foreign;
 use crate::verify::obligations::RegSet;
-use crate::verify::value::{Kind, MemoryOwner, Socket, Value};
+use crate::verify::value::{Flags, Kind, MemoryOwner, Socket, Value};
 
 /// The greatest number of a helper that Linux 6.18 has (`__BPF_FUNC_MAX_ID - 1`).
 const LAST_HELPER: u32 = 211;
@@ -59,9 +62,14 @@ impl Explorer<'_> {
             }
             self.argument(info, index, reg, &mut call)?;
         }
-        self.check_map_helper(id, &call)?;
         if let Some(map) = call.map {
-            self.facts.map(self.at, map);
+            self.check_map_helper(number, info.name, map)?;
+            self.check_map_flags(id, map)?;
+            if Self::is_inner(map) {
+                self.facts.foreign(self.at, Foreign::Map);
+            } else {
+                self.facts.map(self.at, map);
+            }
         }
         if let Some((reg, size)) = call.fills {
             self.fill(reg, size);
@@ -103,23 +111,44 @@ impl Explorer<'_> {
                 let kind = Kind::Memory { size: call.alloc_size, owner: MemoryOwner::Ringbuf };
                 Ok(Some(self.or_null(info, kind, call)))
             }
-            Ret::DynptrMemOrNull
-            | Ret::Btf(_)
-            | Ret::BtfOrNull(_)
-            | Ret::KptrOrNull
-            | Ret::MemOrBtf
-            | Ret::MemOrBtfOrNull => {
+            Ret::Btf(name) => {
+                Ok(Some(Value { flags: Flags::TRUSTED, ..Value::pointer(self.kernel_structure(name)?) }))
+            }
+            Ret::BtfOrNull(name) => {
+                let kind = self.kernel_structure(name)?;
+                Ok(Some(self.or_null(info, kind, call)))
+            }
+            Ret::DynptrMemOrNull | Ret::KptrOrNull | Ret::MemOrBtf | Ret::MemOrBtfOrNull => {
                 Err(self.unsupported(&format!("result {:?} of {}", info.ret, info.name)))
             }
             Ret::MapValueOrNull => {
                 let Some(map) = call.map else {
                     return Err(self.refuse(Code::ArgumentType, format!("{} needs a map", info.name)));
                 };
-                let def = &self.program.maps[map.index()];
+                Ok(Some(self.found(map, call)))
+            }
+        }
+    }
+
+    /// What a lookup in a map gives.
+    fn found(&mut self, map: MapId, call: &Call) -> Value {
+        let def = self.map(map);
+        let or_null = |kind, id| Value { nullable: true, id, ..Value::pointer(kind) };
+        match def.kind.number() {
+            kind::SOCKMAP | kind::SOCKHASH => {
+                let id = self.acquire();
+                Value { ref_id: id, ..or_null(Kind::Socket(Socket::Full), id) }
+            }
+            kind::XSKMAP => or_null(Kind::Socket(Socket::Xdp), self.new_id()),
+            kind::ARRAY_OF_MAPS | kind::HASH_OF_MAPS if self.inner(map).is_some() => {
+                let inner = self.inner(map).unwrap_or(map);
+                or_null(Kind::Map(inner), self.new_id())
+            }
+            _ => {
                 let array = matches!(def.kind.known(), Some(MapKind::Array | MapKind::PerCpuArray));
                 let exists = array && call.key.is_some_and(|key| key < u64::from(def.max_entries));
                 let id = if exists && !self.has_lock(map) { 0 } else { self.new_id() };
-                Ok(Some(Value { nullable: !exists, id, ..Value::pointer(Kind::MapValue(map)) }))
+                Value { nullable: !exists, id, ..Value::pointer(Kind::MapValue(map)) }
             }
         }
     }
@@ -134,40 +163,6 @@ impl Explorer<'_> {
         }
         let ref_id = if casts(info) { call.ref_id } else { 0 };
         Value { id: self.new_id(), ref_id, ..pointer }
-    }
-
-    fn check_map_helper(&self, id: HelperId, call: &Call) -> Check {
-        let Some(map) = call.map else { return Ok(()) };
-        let def = &self.program.maps[map.index()];
-        let Some(kind) = def.kind.known() else {
-            let message = format!("map `{}` is of kind {}, which is not supported yet", def.name, def.kind);
-            return Err(self.refuse(Code::UnsupportedMapKind, message));
-        };
-        let fits = match id {
-            HelperId::TailCall => kind == MapKind::ProgArray,
-            HelperId::MapLookupElem | HelperId::MapUpdateElem | HelperId::MapDeleteElem => {
-                kind.info().element_access
-            }
-            HelperId::KtimeGetNs
-            | HelperId::TracePrintk
-            | HelperId::GetPrandomU32
-            | HelperId::GetSmpProcessorId
-            | HelperId::Redirect
-            | HelperId::CsumDiff
-            | HelperId::XdpAdjustHead
-            | HelperId::XdpAdjustMeta
-            | HelperId::XdpAdjustTail
-            | HelperId::XdpLoadBytes
-            | HelperId::XdpStoreBytes
-            | HelperId::SkbLoadBytes => true,
-        };
-        if fits {
-            return self.check_map_flags(id, map);
-        }
-        let number = kind.info().number;
-        let message =
-            format!("cannot pass map_type {number} into func {}#{}", id.info().name, id.info().number);
-        Err(self.refuse(Code::MapHelper, message))
     }
 }
 

@@ -197,7 +197,7 @@ impl Explorer<'_> {
 
     /// What a load from frozen global data yields.
     fn known_bytes(&self, map: MapId, access: Access, size: Size, signed: bool) -> Option<Value> {
-        let def = &self.program.maps[map.index()];
+        let def = self.map(map);
         let global = def.global.as_ref().filter(|g| g.readonly)?;
         let Access::MapValue { off: Some(off), .. } = access else { return None };
         let start = usize::try_from(off).ok()?;

@@ -11,6 +11,7 @@ mod atomic;
 mod branch;
 mod call;
 mod callback;
+mod compat;
 mod helper;
 mod links;
 mod mem;
