@@ -394,6 +394,15 @@ mod tests {
             std::fs::write(&path, &PACKED_INT[..cut]).expect("written");
             assert!(kernel(&path).is_err(), "{cut} bytes");
         }
+        // Broken ones are refused, or unpack to something.
+        for at in 0..PACKED_INT.len() {
+            for change in [0x01, 0x10, 0x80, 0xff] {
+                let mut broken = PACKED_INT.to_vec();
+                broken[at] ^= change;
+                std::fs::write(&path, broken).expect("written");
+                let _: Result<Kernel, String> = kernel(&path);
+            }
+        }
         // A dictionary of 4 GiB is not made room for: its size is in the header of the first block.
         let mut huge = PACKED_INT.to_vec();
         huge[16] = 40;
