@@ -59,6 +59,28 @@ pub struct Selection {
     /// programs
     #[arg(long, value_name = "[NAME=]KIND", value_parser = kind_choice)]
     pub kind: Vec<KindChoice>,
+
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// What is changed of an object before its programs are verified.
+#[derive(Debug, clap::Args)]
+pub struct Overrides {
+    /// Set a global variable before programs are verified, so that they know a constant's value
+    /// (`brolga run --help` says how literals are written); may be given several times
+    #[arg(long, value_name = "NAME=LITERAL")]
+    pub set_global: Vec<String>,
+
+    /// Set how many elements a map has at most; MAP.inner is what is in a map of maps. May be given
+    /// several times
+    #[arg(long, value_name = "MAP=NUMBER")]
+    pub max_entries: Vec<String>,
+
+    /// Set how many bytes a map's values have. Global data such as .bss grows or shrinks at its end. May be
+    /// given several times
+    #[arg(long, value_name = "MAP=BYTES")]
+    pub value_size: Vec<String>,
 }
 
 /// Which kernel's types an object is loaded for.
@@ -166,10 +188,6 @@ pub struct RunArgs {
     /// Print the maps afterwards
     #[arg(long)]
     pub maps: bool,
-
-    /// Set a global variable before the program is verified; may be given several times
-    #[arg(long, value_name = "NAME=LITERAL")]
-    pub set_global: Vec<String>,
 
     /// Put an element into a map before the run, its value zero where none is given; in a
     /// `prog_array` the value is a program's name. May be given several times

@@ -25,14 +25,24 @@ Literals: items separated by commas, laid out one after the other, the rest zero
   N                        alone: an integer as wide as the whole
 Integers are decimal, 0x hexadecimal, or negative.";
 
+/// A number that is a size: decimal or `0x…`.
+pub fn size(text: &str) -> Option<u32> {
+    integer(text).and_then(|number| u32::try_from(number).ok())
+}
+
 /// The bytes of a literal that is `size` bytes long.
 pub fn parse(text: &str, size: usize) -> Result<Vec<u8>, String> {
+    parse_for(text, size, cfg!(target_endian = "big"))
+}
+
+/// The bytes of a literal for a machine that is big-endian, or not; that machine is the "host".
+pub fn parse_for(text: &str, size: usize, big: bool) -> Result<Vec<u8>, String> {
     if text.is_empty() {
         return Err("nothing is written where a literal belongs".to_owned());
     }
     if let Some(value) = integer(text) {
         return match size {
-            1 | 2 | 4 | 8 => host_order(value, size, text),
+            1 | 2 | 4 | 8 => host_order(value, size, text, big),
             _ => Err(format!(
                 "`{text}` does not say how wide it is, and {size} bytes are wanted: write `u32:{text}`"
             )),
@@ -40,7 +50,7 @@ pub fn parse(text: &str, size: usize) -> Result<Vec<u8>, String> {
     }
     let mut bytes = Vec::new();
     for part in text.split(',') {
-        bytes.extend(item(part)?);
+        bytes.extend(item(part, big)?);
     }
     if bytes.len() > size {
         return Err(format!("`{text}` is {} bytes long, but {size} are wanted", bytes.len()));
@@ -49,7 +59,7 @@ pub fn parse(text: &str, size: usize) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn item(text: &str) -> Result<Vec<u8>, String> {
+fn item(text: &str, big: bool) -> Result<Vec<u8>, String> {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
         return Ok(address.octets().to_vec());
     }
@@ -79,11 +89,7 @@ fn item(text: &str) -> Result<Vec<u8>, String> {
         _ => return Err(format!("`{text}` begins with none of u8, u16, u32, u64, be16, be32, be64, hex")),
     };
     let value = integer(rest).ok_or_else(|| format!("`{rest}` is not an integer"))?;
-    let mut bytes = host_order(value, width, rest)?;
-    if prefix.starts_with("be") && cfg!(target_endian = "little") {
-        bytes.reverse();
-    }
-    Ok(bytes)
+    host_order(value, width, rest, big || prefix.starts_with("be"))
 }
 
 /// An integer of at most 64 bits, signed or not.
@@ -101,16 +107,12 @@ fn integer(text: &str) -> Option<i128> {
 }
 
 /// The integer's bytes in the host's order, where it fits as signed or as unsigned.
-fn host_order(value: i128, width: usize, text: &str) -> Result<Vec<u8>, String> {
+fn host_order(value: i128, width: usize, text: &str, big: bool) -> Result<Vec<u8>, String> {
     let bits = 8 * u32::try_from(width).expect("at most eight bytes");
     if value >= 1 << bits || value < -(1 << (bits - 1)) {
         return Err(format!("`{text}` does not fit into {width} bytes"));
     }
-    Ok(if cfg!(target_endian = "little") {
-        value.to_le_bytes()[..width].to_vec()
-    } else {
-        value.to_be_bytes()[16 - width..].to_vec()
-    })
+    Ok(if big { value.to_be_bytes()[16 - width..].to_vec() } else { value.to_le_bytes()[..width].to_vec() })
 }
 
 fn mac(text: &str) -> Option<[u8; 6]> {

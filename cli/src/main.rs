@@ -11,6 +11,7 @@ mod io;
 mod kernels;
 mod literal;
 mod objects;
+mod overrides;
 mod style;
 mod value;
 

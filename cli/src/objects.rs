@@ -37,8 +37,9 @@ pub fn load_bytes(
             None => options.kind = Some(choice.kind),
         }
     }
-    let object = program::load(bytes, &options)
+    let mut object = program::load(bytes, &options)
         .map_err(|error| Failure::Load { path: path.to_owned(), error: Box::new(error) })?;
+    selection.overrides.apply(&mut object)?;
     check_kind(&object, &options)?;
     Ok(object)
 }

@@ -272,3 +272,23 @@ kernel   3  own
     let empty = tempfile::tempdir().unwrap();
     brolga(&["verify", FIELDS, "--btf", empty.path().to_str().unwrap()]).fails("there are no kernels' types");
 }
+
+#[test]
+fn objects_are_changed_before_anything_looks_at_them() {
+    let object = "tests/cases/programs/load/nested.bpf.o";
+    let args = ["--max-entries", "first=0x400", "--value-size", "first=24", "--set-global", "names=hex:01"];
+    let run = brolga(&[&["inspect", object, "--btf", "own"], &args[..]].concat());
+    let text = run.exits(0);
+    assert!(text.contains("key __u32 (4), value __u64 (24), max 1024"), "{text}");
+    assert!(text.contains("= { 1, 0 }"), "{text}");
+
+    for (option, setting, message) in [
+        ("--max-entries", "first", "write MAP=NUMBER"),
+        ("--max-entries", "first=-1", "write MAP=NUMBER"),
+        ("--max-entries", "none=1", "--max-entries none=1: `none`: map is missing"),
+        ("--value-size", ".data=0", "bytes of global data"),
+        ("--set-global", "none=1", "there are `names`"),
+    ] {
+        brolga(&["verify", object, "--btf", "own", option, setting]).fails(message);
+    }
+}

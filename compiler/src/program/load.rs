@@ -39,7 +39,7 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     let source = Source::read(bytes)?;
     let license = license(&source)?;
     let mut externs = Externs::read(&source, &options.target)?;
-    let mut maps = Maps::read(&source, externs.take_kconfig())?;
+    let mut maps = Maps::read(&source, options.target.version, externs.take_kconfig())?;
     maps.add_struct_ops(&source, &options.target.types)?;
     let defs: Arc<[MapDef]> = std::mem::take(&mut maps.defs).into();
     let gpl_compatible = GPL_COMPATIBLE.contains(&license.as_str());

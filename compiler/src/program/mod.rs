@@ -18,6 +18,7 @@ mod load;
 mod maps;
 mod relocs;
 mod signature;
+mod sizes;
 mod source;
 mod tail_calls;
 mod target;
@@ -204,7 +205,7 @@ pub struct GlobalData {
     pub variables: Vec<Variable>,
 }
 
-/// Variables in an arena. libbpf puts them into its last pages.
+/// Variables in an arena. libbpf puts them into its first pages, for later kernels into its last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArenaData {
     /// Byte offset of the section in the arena.

@@ -39,11 +39,8 @@ pub fn run(args: &RunArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     let memory = args.ctx.as_deref().map(io::read).transpose()?;
     let raw_memory_len = memory.as_ref().map_or(Ok(0), |memory| u32::try_from(memory.len()));
     let raw_memory_len = raw_memory_len.map_err(|_| Failure::Usage("--ctx: more than 4 GiB".to_owned()))?;
-    let mut object =
+    let object =
         objects::load(&args.object, &args.selection, raw_memory_len, &KernelSource::to_run(&args.kernel)?)?;
-    for setting in &args.set_global {
-        setup::set_global(&mut object, setting)?;
-    }
     let elements: Vec<Element<'_>> =
         args.map_update.iter().map(|setting| Element::parse(setting)).collect::<Result<_, _>>()?;
     let program = objects::select_one(&args.object, &object, &args.selection)?;

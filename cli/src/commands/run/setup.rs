@@ -1,4 +1,4 @@
-//! Gets an object ready to run: global variables before it is verified, elements of maps after.
+//! Gets an instance ready to run: elements of its maps.
 
 use brolga_abi::MapKind;
 use brolga_compiler::program::Object;
@@ -6,25 +6,6 @@ use brolga_runtime::{Instance, MapHandle, Update};
 
 use crate::failure::Failure;
 use crate::literal;
-
-/// Sets a global variable (`NAME=LITERAL`) in the object, before anything looks at it: what the
-/// verifier and the compiler take from `.rodata` is then the new value.
-pub fn set_global(object: &mut Object, setting: &str) -> Result<(), Failure> {
-    let usage = |message: String| Failure::Usage(format!("--set-global {setting}: {message}"));
-    let (name, text) = setting.split_once('=').ok_or_else(|| usage("write NAME=LITERAL".to_owned()))?;
-    let size =
-        object.global(name).map_err(|error| usage(format!("{error}; there are {}", globals(object))))?.len();
-    let bytes = literal::parse(text, size).map_err(usage)?;
-    object.set_global(name, &bytes).map_err(|error| usage(error.to_string()))
-}
-
-/// The names of all global variables, for messages.
-fn globals(object: &Object) -> String {
-    let globals = object.maps.iter().filter_map(|map| map.global.as_ref());
-    let names = globals.flat_map(|global| &global.variables).map(|variable| format!("`{}`", variable.name));
-    let names: Vec<String> = names.collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
 
 /// An element that is to be put into a map before the run.
 pub struct Element<'a> {

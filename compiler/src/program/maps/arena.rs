@@ -1,16 +1,25 @@
 //! Variables in an arena: the section `.addr_space.1`.
 //!
-//! libbpf keeps them in the last pages of the object's only arena; instructions that refer to them
-//! get the address of the arena's value, with that offset.
+//! Instructions that refer to them get the address of the value of the object's only arena, with an
+//! offset. libbpf keeps them in the arena's first pages for kernels that limit such offsets, in its last
+//! pages for later ones.
 
 use super::{ARENA, MapRef, Maps, PAGE};
 use crate::program::source::{Source, data};
-use crate::program::{ArenaData, LoadError, MapId, Problem};
+use crate::program::{ArenaData, KernelVersion, LoadError, MapId, Problem};
 
-const SECTION: &str = ".addr_space.1";
+/// The section of variables in an arena.
+pub(in crate::program) const SECTION: &str = ".addr_space.1";
+
+/// The first kernel that takes any offset.
+const FULL_RANGE: KernelVersion = KernelVersion::new(7, 0, 0);
 
 impl Maps {
-    pub(super) fn add_arena_data(&mut self, source: &Source<'_>) -> Result<(), LoadError> {
+    pub(super) fn add_arena_data(
+        &mut self,
+        source: &Source<'_>,
+        version: KernelVersion,
+    ) -> Result<(), LoadError> {
         let mut arenas =
             (0..).map(MapId).zip(&self.defs).filter(|(_, map)| map.kind.number() == ARENA).map(|(id, _)| id);
         let (arena, second) = (arenas.next(), arenas.next());
@@ -25,10 +34,11 @@ impl Maps {
         let initial = data(section)?;
         let pages = u64::from(self.defs[id.index()].max_entries) * u64::from(PAGE);
         let size = (initial.len() as u64).next_multiple_of(PAGE.into());
-        let Some(offset) = pages.checked_sub(size) else {
+        let Some(last) = pages.checked_sub(size) else {
             let what = "the end of the arena's variables";
             return Err(Problem::OutOfBounds { what, found: size, end: pages + 1 }.in_section(SECTION));
         };
+        let offset = if version >= FULL_RANGE { last } else { 0 };
         let datasec = source.datasec(SECTION);
         let variables = self.variables(source, index, section, datasec.as_ref())?;
         self.defs[id.index()].arena = Some(ArenaData { offset, initial: initial.into(), variables });

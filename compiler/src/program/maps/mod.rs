@@ -16,15 +16,16 @@ mod struct_ops;
 use std::collections::BTreeMap;
 
 use super::source::Source;
-use super::{LoadError, MapDef, MapId, MapType, Problem};
+use super::{KernelVersion, LoadError, MapDef, MapId, MapType, Problem};
 use crate::btf::{Kind, Linkage, Type, VarInSection};
 use crate::elf::{Binding, SectionIdx, Symbol, SymbolKind};
 
+pub(super) use arena::SECTION as ARENA_SECTION;
 pub(super) use data::is_global_data;
 pub(super) use struct_ops::{assign_programs, is_struct_ops};
 
 // Numbers of `enum bpf_map_type`, for kinds that definitions treat in a way of their own.
-const ARRAY_OF_MAPS: u32 = 12;
+pub(super) const ARRAY_OF_MAPS: u32 = 12;
 const HASH_OF_MAPS: u32 = 13;
 const STRUCT_OPS: u32 = 26;
 const RINGBUF: u32 = 27;
@@ -65,8 +66,13 @@ pub(super) enum MapRef {
 }
 
 impl Maps {
-    /// Reads all maps but those of `struct_ops`, which libbpf numbers after the `.kconfig` map.
-    pub(super) fn read(source: &Source<'_>, kconfig: Option<MapDef>) -> Result<Self, LoadError> {
+    /// Reads all maps but those of `struct_ops`, which libbpf numbers after the `.kconfig` map, as for a
+    /// version of Linux.
+    pub(super) fn read(
+        source: &Source<'_>,
+        version: KernelVersion,
+        kconfig: Option<MapDef>,
+    ) -> Result<Self, LoadError> {
         let mut maps = Self::default();
         for (index, section) in source.elf.sections_with_index() {
             match section.name {
@@ -75,7 +81,7 @@ impl Maps {
                 _ => {}
             }
         }
-        maps.add_arena_data(source)?;
+        maps.add_arena_data(source, version)?;
         for (index, section) in source.elf.sections_with_index() {
             if is_global_data(section) && section.size > 0 {
                 maps.add_global_data(source, index, section)?;
