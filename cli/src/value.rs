@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use brolga_compiler::btf::{Btf, BtfError, IntEncoding, Kind, MAX_DEPTH, Type, TypeId};
+use brolga_compiler::isa::Endianness;
 use serde_json::json;
 
 /// Bytes without a meaning of which no more are shown to people.
@@ -38,13 +39,13 @@ pub enum Value {
     Struct(Vec<(String, Value)>),
 }
 
-/// The value of bytes as a type of an object's BTF.
-pub fn decode(btf: Option<&Btf>, ty: Option<TypeId>, bytes: &[u8]) -> Value {
+/// The value of bytes in a byte order as a type of an object's BTF.
+pub fn decode(order: Endianness, btf: Option<&Btf>, ty: Option<TypeId>, bytes: &[u8]) -> Value {
     let typed = || {
-        let mut decoder = Decoder { btf: btf?, left: MAX_PARTS };
+        let mut decoder = Decoder { btf: btf?, order, left: MAX_PARTS };
         decoder.value(type_of(btf?, ty?), bytes, MAX_DEPTH).ok()
     };
-    typed().unwrap_or_else(|| plain(bytes))
+    typed().unwrap_or_else(|| plain(order, bytes))
 }
 
 /// The type of a variable; other types are their own.
@@ -56,17 +57,17 @@ pub fn type_of(btf: &Btf, id: TypeId) -> TypeId {
 }
 
 /// Bytes without a type.
-fn plain(bytes: &[u8]) -> Value {
+fn plain(order: Endianness, bytes: &[u8]) -> Value {
     match bytes.len() {
-        1 | 2 | 4 | 8 => Value::Int(integer(bytes, false)),
+        1 | 2 | 4 | 8 => Value::Int(integer(order, bytes, false)),
         _ => Value::Bytes(bytes.to_vec()),
     }
 }
 
-/// A number in the host's byte order.
-fn integer(bytes: &[u8], signed: bool) -> i128 {
+/// A number.
+fn integer(order: Endianness, bytes: &[u8], signed: bool) -> i128 {
     let mut bytes = bytes.to_vec();
-    if cfg!(target_endian = "little") {
+    if order == Endianness::Little {
         bytes.reverse();
     }
     let negative = signed && bytes.first().is_some_and(|first| first & 0x80 != 0);
@@ -84,6 +85,7 @@ impl From<BtfError> for Unfit {
 
 struct Decoder<'a> {
     btf: &'a Btf,
+    order: Endianness,
     /// Parts that may still be shown.
     left: usize,
 }
@@ -100,13 +102,13 @@ impl Decoder<'_> {
         }
         let ty = self.btf.unqualified(id)?;
         match ty.kind() {
-            Kind::Int => Ok(int(ty.int().ok_or(Unfit)?, bytes)),
+            Kind::Int => Ok(int(self.order, ty.int().ok_or(Unfit)?, bytes)),
             Kind::Enum | Kind::Enum64 => self.enumeration(&ty, bytes),
-            Kind::Ptr => Ok(Value::Int(integer(bytes, false))),
+            Kind::Ptr => Ok(Value::Int(integer(self.order, bytes, false))),
             Kind::Array => self.array(&ty, bytes, depth),
             Kind::Struct => self.structure(&ty, bytes, depth),
             // Which member counts is not known.
-            Kind::Union | Kind::Float => Ok(plain(bytes)),
+            Kind::Union | Kind::Float => Ok(plain(self.order, bytes)),
             Kind::Void
             | Kind::Fwd
             | Kind::Typedef
@@ -147,7 +149,7 @@ impl Decoder<'_> {
     }
 
     fn enumeration(&self, ty: &Type<'_>, bytes: &[u8]) -> Result<Value, Unfit> {
-        let value = integer(bytes, ty.flag());
+        let value = integer(self.order, bytes, ty.flag());
         for enumerator in ty.enumerators() {
             let number = if ty.flag() {
                 i128::from(enumerator.value.cast_signed())
@@ -186,7 +188,7 @@ impl Decoder<'_> {
             let name = self.btf.str(member.name)?.to_owned();
             let value = if member.bit_size > 0 {
                 self.left = self.left.checked_sub(1).ok_or(Unfit)?;
-                bit_field(bytes, member.bit_offset as usize, member.bit_size)?
+                bit_field(self.order, bytes, member.bit_offset as usize, member.bit_size)?
             } else {
                 let start = member.bit_offset as usize / 8;
                 let size = self.btf.size_of(member.ty)? as usize;
@@ -199,25 +201,27 @@ impl Decoder<'_> {
     }
 }
 
-fn int(encoding: IntEncoding, bytes: &[u8]) -> Value {
+fn int(order: Endianness, encoding: IntEncoding, bytes: &[u8]) -> Value {
     if encoding.bool {
         Value::Bool(bytes.iter().any(|b| *b != 0))
     } else {
-        Value::Int(integer(bytes, encoding.signed))
+        Value::Int(integer(order, bytes, encoding.signed))
     }
 }
 
-/// Bits of a little-endian structure; elsewhere bit fields are laid out from the other end.
-fn bit_field(bytes: &[u8], offset: usize, size: u8) -> Result<Value, Unfit> {
-    if cfg!(target_endian = "big") {
+/// Bits of a structure, which a big-endian machine counts from the other end.
+fn bit_field(order: Endianness, bytes: &[u8], offset: usize, size: u8) -> Result<Value, Unfit> {
+    if size > 64 {
         return Err(Unfit);
     }
     let mut value = 0_i128;
     for bit in 0..usize::from(size) {
-        let byte = bytes.get((offset + bit) / 8).ok_or(Unfit)?;
-        if byte >> ((offset + bit) % 8) & 1 != 0 {
-            value |= 1_i128.checked_shl(u32::try_from(bit).map_err(|_| Unfit)?).ok_or(Unfit)?;
-        }
+        let (bit, shift) = match order {
+            Endianness::Little => (offset + usize::from(size) - 1 - bit, 0),
+            Endianness::Big => (offset + bit, 7),
+        };
+        let byte = bytes.get(bit / 8).ok_or(Unfit)?;
+        value = value << 1 | i128::from(byte >> (shift ^ bit % 8) & 1);
     }
     Ok(Value::Int(value))
 }
@@ -324,13 +328,15 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use brolga_compiler::isa::Endianness;
+
     use super::{Value, decode, hex};
 
     #[test]
     fn bytes_without_a_type_are_numbers_where_they_can_be() {
-        assert_eq!(decode(None, None, &258_u32.to_ne_bytes()), Value::Int(258));
-        assert_eq!(decode(None, None, &[0xff; 8]), Value::Int(u64::MAX.into()));
-        assert_eq!(decode(None, None, &[1, 2, 3]), Value::Bytes(vec![1, 2, 3]));
+        assert_eq!(decode(Endianness::Big, None, None, &258_u32.to_be_bytes()), Value::Int(258));
+        assert_eq!(decode(Endianness::Little, None, None, &[0xff; 8]), Value::Int(u64::MAX.into()));
+        assert_eq!(decode(Endianness::Little, None, None, &[1, 2, 3]), Value::Bytes(vec![1, 2, 3]));
         assert_eq!(hex(&[0, 0xab]), "00ab");
     }
 

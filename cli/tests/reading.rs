@@ -138,6 +138,25 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
+fn big_endian_objects_are_read_and_verified_but_not_run_here() {
+    let object = "tests/cases/programs/load/globals.bpfeb.o";
+    let run = brolga(&["inspect", object, "--format", "json"]);
+    run.exits(0);
+    assert_eq!(run.json()[0]["byte_order"], "big");
+    let globals = run.json()[0]["globals"].as_array().unwrap().clone();
+    let variables = globals.iter().flat_map(|section| section["variables"].as_array().unwrap());
+    let limit = variables.clone().find(|variable| variable["name"] == "limit").expect("it has one");
+    assert_eq!(limit["initial"], 1000);
+    let run = brolga(&["verify", "tests/cases/programs/load/functions.bpfeb.o"]);
+    assert!(run.exits(0).contains("accepted"), "{}", run.stdout);
+    let run = brolga(&["run", object, "--pcap", "examples/capture.pcap"]);
+    assert_ne!(run.code, Some(0));
+    assert!(run.stderr.contains("compile it for one of those"), "{}", run.stderr);
+    let compile = ["compile", object, "--emit", "asm", "--target", "s390x-unknown-linux-gnu"];
+    assert!(brolga(&compile).exits(0).contains("lrv"), "memory is little-endian before it is swapped");
+}
+
+#[test]
 fn kinds_may_be_given_by_program() {
     let object = "examples/firewall.bpf.o";
     let run = brolga(&["verify", object, "--kind", "raw_memory"]);

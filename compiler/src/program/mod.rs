@@ -13,6 +13,7 @@ mod core;
 mod error;
 mod externs;
 mod globals;
+mod gnu;
 mod link;
 mod load;
 mod maps;

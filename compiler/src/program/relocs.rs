@@ -158,7 +158,11 @@ impl Resolver<'_, '_, '_> {
         };
         match symbol.section() {
             Some(section) => {
-                let instructions = addend.map_or(in_place.saturating_add(1), |bytes| bytes / 8);
+                let instructions = match addend {
+                    None if self.has_value_in_place(symbol) => 0,
+                    None => in_place.saturating_add(1),
+                    Some(bytes) => bytes / 8,
+                };
                 let offset = symbol.value.cast_signed().saturating_add(instructions.saturating_mul(8));
                 self.call(slot, section, offset, &format!("a call of `{}`,", symbol.name));
             }
@@ -210,6 +214,11 @@ impl Resolver<'_, '_, '_> {
         }
     }
 
+    /// Whether what stands in place is more than what is to be added to the symbol's value.
+    fn has_value_in_place(&self, symbol: &Symbol<'_>) -> bool {
+        self.source.values_in_place && symbol.kind != SymbolKind::Section
+    }
+
     /// Something that the object does not define.
     fn external(&mut self, slot: u32, symbol: &Symbol<'_>, what: &str) {
         match symbol.place {
@@ -232,7 +241,8 @@ impl Resolver<'_, '_, '_> {
             self.external(slot, symbol, "variable");
             return;
         };
-        let offset = symbol.value.cast_signed().saturating_add(addend);
+        let value = if self.has_value_in_place(symbol) { 0 } else { symbol.value.cast_signed() };
+        let offset = value.saturating_add(addend);
         let is_function = matches!(symbol.kind, SymbolKind::Func | SymbolKind::Section);
         if is_function && self.source.elf.section(section).is_some_and(Section::is_executable) {
             self.call(slot, section, offset, &format!("the address of `{}`,", symbol.name));

@@ -16,6 +16,8 @@ pub(super) struct Source<'a> {
     pub(super) btf: Option<Arc<Btf>>,
     /// `.text`, where it has instructions.
     pub(super) text: Option<SectionIdx>,
+    /// Whether relocations against named symbols have the symbol's value in place too.
+    pub(super) values_in_place: bool,
     /// Relocations by the section to which they apply, sorted by offset.
     pub(super) relocs: BTreeMap<SectionIdx, Vec<Reloc>>,
     /// Symbols by the section in which they are, in the order of the table.
@@ -67,7 +69,8 @@ impl<'a> Source<'a> {
             }
         }
         let (tags, exception_callbacks) = btf.as_ref().map_or(Ok(Default::default()), tags)?;
-        Ok(Self {
+        let mut source = Self {
+            values_in_place: false,
             symbols,
             datasecs: btf.as_ref().map_or(Ok(BTreeMap::new()), datasecs)?,
             tags,
@@ -79,7 +82,9 @@ impl<'a> Source<'a> {
             elf,
             text,
             relocs,
-        })
+        };
+        source.values_in_place = super::gnu::has_values_in_place(&source);
+        Ok(source)
     }
 
     /// The relocations of a section.

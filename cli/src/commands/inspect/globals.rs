@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use brolga_compiler::btf::Btf;
+use brolga_compiler::isa::Endianness;
 use brolga_compiler::program::{GlobalData, MapDef, Variable};
 use serde::Serialize;
 
@@ -32,12 +33,12 @@ pub(super) struct VariableReport<'a> {
 }
 
 impl<'a> GlobalReport<'a> {
-    pub(super) fn new(map: &'a MapDef, data: &'a GlobalData, btf: Option<&Btf>) -> Self {
+    pub(super) fn new(map: &'a MapDef, data: &'a GlobalData, order: Endianness, btf: Option<&Btf>) -> Self {
         let variable = |variable: &'a Variable| {
             let (start, len) = (variable.offset as usize, variable.size as usize);
             let bytes =
                 start.checked_add(len).and_then(|end| data.initial.get(start..end)).unwrap_or_default();
-            let initial: Value = decode(btf, variable.ty, bytes);
+            let initial: Value = decode(order, btf, variable.ty, bytes);
             VariableReport {
                 name: &variable.name,
                 offset: variable.offset,

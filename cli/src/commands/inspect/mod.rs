@@ -10,6 +10,7 @@ mod types;
 use std::io::Write;
 use std::process::ExitCode;
 
+use brolga_compiler::isa::Endianness;
 use brolga_compiler::program::{Object, Program};
 use serde::Serialize;
 
@@ -47,6 +48,7 @@ pub fn run(args: &InspectArgs, out: &mut Out) -> Result<ExitCode, Failure> {
 struct Report<'a> {
     object: String,
     license: &'a str,
+    byte_order: &'static str,
     gpl_compatible: bool,
     programs: Vec<ProgramReport<'a>>,
     maps: Vec<MapReport<'a>>,
@@ -64,12 +66,16 @@ impl<'a> Report<'a> {
         Self {
             object: path.to_owned(),
             license: &object.license,
+            byte_order: match object.endianness {
+                Endianness::Little => "little",
+                Endianness::Big => "big",
+            },
             gpl_compatible: programs.iter().any(|program| program.gpl_compatible),
             programs: programs.iter().map(|program| ProgramReport::new(program)).collect(),
             maps: maps.into_iter().map(|map| MapReport::new(map, btf)).collect(),
             globals: globals
                 .into_iter()
-                .filter_map(|map| Some(GlobalReport::new(map, map.global.as_ref()?, btf)))
+                .filter_map(|map| Some(GlobalReport::new(map, map.global.as_ref()?, object.endianness, btf)))
                 .collect(),
             types: btf.map(|btf| btf.ids().count()),
             btf: btf
@@ -80,7 +86,8 @@ impl<'a> Report<'a> {
 
     fn text(&self, out: &mut Out) -> std::io::Result<()> {
         let license = if self.license.is_empty() { "none" } else { self.license };
-        writeln!(out, "{HEADING}{}{HEADING:#} {DIM}(licence: {license}){DIM:#}", self.object)?;
+        let order = if self.byte_order == "big" { ", big-endian" } else { "" };
+        writeln!(out, "{HEADING}{}{HEADING:#} {DIM}(licence: {license}{order}){DIM:#}", self.object)?;
         writeln!(out, "\n{HEADING}programs{HEADING:#}")?;
         for program in &self.programs {
             program.text(out)?;

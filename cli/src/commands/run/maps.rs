@@ -74,11 +74,11 @@ impl Map<'_> {
     }
 
     fn key(&self, bytes: &[u8]) -> Value {
-        decode(self.object.btf.as_deref(), self.def.key_type, bytes)
+        decode(self.object.endianness, self.object.btf.as_deref(), self.def.key_type, bytes)
     }
 
     fn value(&self, bytes: &[u8]) -> Value {
-        decode(self.object.btf.as_deref(), self.def.value_type, bytes)
+        decode(self.object.endianness, self.object.btf.as_deref(), self.def.value_type, bytes)
     }
 
     /// The variables of global data.
@@ -88,7 +88,7 @@ impl Map<'_> {
         let value = |variable: &Variable| {
             let start = variable.offset as usize;
             let bytes = data.get(start..start.checked_add(variable.size as usize)?)?;
-            Some(decode(self.object.btf.as_deref(), variable.ty, bytes))
+            Some(decode(self.object.endianness, self.object.btf.as_deref(), variable.ty, bytes))
         };
         let shown = |variable| Some((variable, value(variable)?));
         let shown = global.variables.iter().filter_map(shown);
