@@ -12,7 +12,7 @@ use super::insn::{Insn, InsnIdx};
 use super::raw::{Endianness, RawInsn};
 use super::reg::Reg;
 use super::spelling::Field;
-use super::table::Row;
+use super::table::{self, Row};
 
 /// Why bytes are not instructions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +91,13 @@ pub fn decode(bytes: &[u8], endianness: Endianness) -> Result<Vec<Insn>, DecodeE
             second = false;
             continue;
         }
+        let raw = RawInsn::from_bytes(*i, endianness);
+        if let Some(insn) = one_slot(raw) {
+            insns.push(insn);
+            continue;
+        }
         let next = slots.get(at.index() + 1).map(|s| RawInsn::from_bytes(*s, endianness));
-        let insn = decode_slot(RawInsn::from_bytes(*i, endianness), next).map_err(|problem| {
+        let insn = decode_slot(raw, next).map_err(|problem| {
             let at = if problem == SlotProblem::BadSecondSlot { InsnIdx(at.0 + 1) } else { at };
             DecodeError::Slot { at, bytes: slots[at.index()], problem }
         })?;
@@ -100,6 +105,14 @@ pub fn decode(bytes: &[u8], endianness: Endianness) -> Result<Vec<Insn>, DecodeE
         insns.push(insn);
     }
     Ok(insns)
+}
+
+/// An instruction of one slot; `None` for all else, valid or not.
+#[inline]
+fn one_slot(raw: RawInsn) -> Option<Insn> {
+    let (row, operands) =
+        table::fitting(raw).filter(|(row, _)| !matches!(row.form, Form::LoadImm64 { .. }))?;
+    Some(form::build(row.form, operands))
 }
 
 /// Decodes one slot; `next` is the slot after it, if any, which only `lddw` looks at.

@@ -181,6 +181,7 @@ pub(super) fn split(insn: &Insn) -> Option<(Form, Operands)> {
 }
 
 /// Puts form and operands together.
+#[inline]
 pub(super) fn build(form: Form, operands: Operands) -> Insn {
     let Operands { dst, src, off, imm, next_imm } = operands;
     let operand = |kind| match kind {

@@ -41,6 +41,29 @@ fn every_sample_survives_its_text() {
     }
 }
 
+/// The two ways of decoding agree on valid and invalid slots.
+#[test]
+fn texts_decode_as_their_slots() {
+    for opcode in 0..=u8::MAX {
+        for regs in [0, 1, 2, 0x10, 0x12, 0xa1, 0xb1, 0x1b, 0x77, 0xff] {
+            for (off, imm) in [(0, 0), (0, 16), (1, 0), (8, 1), (32, 0xe1), (0, -1)] {
+                let RawInsn { dst, src, .. } =
+                    RawInsn::from_bytes([0, regs, 0, 0, 0, 0, 0, 0], Endianness::Little);
+                let raw = RawInsn { opcode, dst, src, off, imm };
+                let one = decode_slot(raw, None);
+                let text = decode(&raw.to_bytes(Endianness::Little), Endianness::Little);
+                match (one, text) {
+                    (Ok(insn), Ok(insns)) => assert_eq!(insns, [insn]),
+                    (Err(problem), Err(DecodeError::Slot { problem: found, .. })) => {
+                        assert_eq!(found, problem)
+                    }
+                    (one, text) => panic!("{raw:?}: {one:?}, {text:?}"),
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn aliases_are_of_the_same_row() {
     for row in rows() {

@@ -53,6 +53,8 @@ pub enum Comparison {
         different: Vec<Difference>,
         /// Those that libbpf could not relocate.
         left_out: Vec<LeftOut>,
+        /// Those that libbpf did not relocate, since it would not load them.
+        not_loaded: Vec<String>,
     },
 }
 
@@ -138,6 +140,9 @@ pub fn compare_programs(object_name: &str, object: &Object, prepared: &Prepared)
             Some(what) => differs(name, what),
         }
     }
+    for program in &prepared.not_loaded {
+        ours.remove(program.as_str());
+    }
     for LeftOut { program, reason } in &prepared.left_out {
         let ours = ours.remove(program.as_str());
         if ours.is_some_and(|program| program.findings.is_empty()) {
@@ -147,7 +152,12 @@ pub fn compare_programs(object_name: &str, object: &Object, prepared: &Prepared)
     for name in ours.keys() {
         differs(name, "not a program for libbpf".to_owned());
     }
-    Comparison::Compared { equal, different, left_out: prepared.left_out.clone() }
+    Comparison::Compared {
+        equal,
+        different,
+        left_out: prepared.left_out.clone(),
+        not_loaded: prepared.not_loaded.clone(),
+    }
 }
 
 /// The first difference between a program and libbpf's instructions of it.
@@ -274,7 +284,11 @@ impl std::fmt::Display for Report {
                 Comparison::Unprepared(reason) => {
                     writeln!(f, "not prepared by libbpf  {name}: {}", brief(reason))?;
                 }
-                Comparison::Compared { left_out, .. } => {
+                Comparison::Compared { left_out, not_loaded, .. } => {
+                    if !not_loaded.is_empty() {
+                        let reason = "the kernel lacks the type of their `struct_ops` map";
+                        writeln!(f, "not relocated by libbpf  {name}: {}: {reason}", not_loaded.join(", "))?;
+                    }
                     for program in left_out {
                         let LeftOut { program, reason } = program;
                         writeln!(f, "not relocated by libbpf  {name}: {program}: {}", brief(reason))?;

@@ -39,6 +39,9 @@ pub struct Prepared {
     pub maps: Vec<(String, RawFd)>,
     /// Programs that libbpf could not relocate.
     pub left_out: Vec<LeftOut>,
+    /// Programs that libbpf would not load, though it was told to: those of `struct_ops` maps of types that
+    /// the kernel lacks. It does not relocate them.
+    pub not_loaded: Vec<String>,
 }
 
 /// A program that libbpf could not relocate.
@@ -104,10 +107,16 @@ fn attempt(changes: &mut Changes, types: Option<&Path>) -> Result<Prepared, Refu
     for ((_, fd), (_, now)) in maps.iter_mut().zip(object.map_names()) {
         *fd = now;
     }
-    let programs = names.into_iter().enumerate();
-    let programs = programs.filter_map(|(at, name)| Some((name, object.insns(at)?))).collect();
+    let (mut programs, mut not_loaded) = (Vec::new(), Vec::new());
+    for (at, name) in names.into_iter().enumerate() {
+        match object.insns(at) {
+            Some(insns) => programs.push((name, insns)),
+            None if changes.left_out.iter().any(|(out, _)| *out == at) => {}
+            None => not_loaded.push(name),
+        }
+    }
     let left_out = changes.left_out.drain(..).map(|(_, left_out)| left_out).collect();
-    Ok(Prepared { bytes: std::mem::take(&mut changes.bytes), programs, maps, left_out })
+    Ok(Prepared { bytes: std::mem::take(&mut changes.bytes), programs, maps, left_out, not_loaded })
 }
 
 impl Changes {
