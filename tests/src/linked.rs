@@ -33,7 +33,7 @@ fn program(program: &Program) -> String {
         let (name, params) = (&subprog.name, &subprog.params);
         writeln!(text, "{name} at {:?}: {} {params:?}", subprog.start, subprog.global).expect("text grows");
     }
-    for line in &program.lines {
+    for line in program.lines.iter() {
         writeln!(text, "{:?}: {}:{} {}", line.insn, line.file, line.line, line.text).expect("text grows");
     }
     for finding in &program.findings {

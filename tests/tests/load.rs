@@ -329,9 +329,9 @@ fn lines_follow_the_functions() {
     let source = std::fs::read_to_string(dir().join("functions.bpf.c")).expect("checked in");
     let source: Vec<&str> = source.lines().collect();
     for program in &object.programs {
-        assert!(program.lines.is_sorted_by(|a, b| a.insn < b.insn), "{}", program.name);
-        for line in &program.lines {
-            assert_eq!(*line.text, *source[line.line as usize - 1], "{} at {}", program.name, line.insn);
+        assert!(program.lines.iter().is_sorted_by(|a, b| a.insn < b.insn), "{}", program.name);
+        for line in program.lines.iter() {
+            assert_eq!(line.text, source[line.line as usize - 1], "{} at {}", program.name, line.insn);
             assert!(line.file.ends_with("functions.bpf.c"), "{}", line.file);
         }
         let last = program.subprogs.last().expect("at least the main function");

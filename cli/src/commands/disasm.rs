@@ -56,7 +56,7 @@ fn function_at(program: &Program, at: InsnIdx) -> Option<&str> {
 }
 
 /// The source line that begins at an instruction.
-fn line_at(program: &Program, at: InsnIdx) -> Option<&SourceLine> {
+fn line_at(program: &Program, at: InsnIdx) -> Option<SourceLine<'_>> {
     program.line_of(at).filter(|line| line.insn == at)
 }
 
@@ -151,7 +151,7 @@ impl<'a> Listing<'a> {
                 target: target(program, at, insn).map(|(target, _)| target.0),
                 core: program.core.at(at).map(core),
                 function: program.subprogs.get(program.subprog_of(at).index()).map_or("", |s| &s.name),
-                file: line.map(|line| &*line.file),
+                file: line.map(|line| line.file),
                 line: line.map(|line| line.line),
                 column: line.map(|line| line.column).filter(|column| *column > 0),
             }

@@ -89,19 +89,19 @@ mod tests {
     use super::*;
     use crate::diag::Code;
     use crate::isa::Insn;
-    use crate::program::SourceLine;
+    use crate::program::{Lines, SourceLine};
 
     #[test]
     fn places_come_with_their_source_lines() {
         let maps = Arc::from(Vec::new());
         let mut program = Program::from_insns("count", ProgramKind::Xdp, vec![Insn::Exit; 3], maps);
-        program.lines = vec![SourceLine {
+        program.lines = Lines::from_list(&[SourceLine {
             insn: InsnIdx(1),
-            file: "count.bpf.c".into(),
+            file: "count.bpf.c",
             line: 21,
             column: 5,
-            text: "\t*value += 1;".into(),
-        }];
+            text: "\t*value += 1;",
+        }]);
         let diagnostic = Diagnostic::at(Code::NullMapValue, InsnIdx(2), "`r0` may be null here")
             .note(Some(InsnIdx(0)), "r0 = value of `counts`, or null")
             .help("return when it is null");

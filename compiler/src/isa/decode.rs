@@ -83,36 +83,34 @@ pub fn decode(bytes: &[u8], endianness: Endianness) -> Result<Vec<Insn>, DecodeE
         return Err(DecodeError::TooLong { slots: slots.len() });
     }
     let mut insns = Vec::with_capacity(slots.len());
-    let mut second = false;
-    for (i, at) in slots.iter().zip((0..).map(InsnIdx)) {
-        if second {
+    let mut rest = slots.iter();
+    while let Some(slot) = rest.next() {
+        let word = match endianness {
+            Endianness::Little => u64::from_le_bytes(*slot),
+            Endianness::Big => RawInsn::from_bytes(*slot, endianness).word(),
+        };
+        if let Some((form, operands)) = table::fitting(word).filter(|(form, _)| !has_second_slot(*form)) {
+            insns.push(form::build(form, operands));
+            continue;
+        }
+        let next = rest.as_slice().first().map(|slot| RawInsn::from_bytes(*slot, endianness));
+        let insn = decode_slot(RawInsn::from_bytes(*slot, endianness), next).map_err(|problem| {
+            let at = insns.len() + usize::from(problem == SlotProblem::BadSecondSlot);
+            let bytes = slots[at];
+            DecodeError::Slot { at: InsnIdx(u32::try_from(at).unwrap_or(u32::MAX)), bytes, problem }
+        })?;
+        insns.push(insn);
+        if matches!(insn, Insn::LoadImm64 { .. }) {
             // Judged together with its first slot.
             insns.push(Insn::SecondSlot);
-            second = false;
-            continue;
+            rest.next();
         }
-        let raw = RawInsn::from_bytes(*i, endianness);
-        if let Some(insn) = one_slot(raw) {
-            insns.push(insn);
-            continue;
-        }
-        let next = slots.get(at.index() + 1).map(|s| RawInsn::from_bytes(*s, endianness));
-        let insn = decode_slot(raw, next).map_err(|problem| {
-            let at = if problem == SlotProblem::BadSecondSlot { InsnIdx(at.0 + 1) } else { at };
-            DecodeError::Slot { at, bytes: slots[at.index()], problem }
-        })?;
-        second = matches!(insn, Insn::LoadImm64 { .. });
-        insns.push(insn);
     }
     Ok(insns)
 }
 
-/// An instruction of one slot; `None` for all else, valid or not.
-#[inline]
-fn one_slot(raw: RawInsn) -> Option<Insn> {
-    let (row, operands) =
-        table::fitting(raw).filter(|(row, _)| !matches!(row.form, Form::LoadImm64 { .. }))?;
-    Some(form::build(row.form, operands))
+fn has_second_slot(form: Form) -> bool {
+    matches!(form, Form::LoadImm64 { .. })
 }
 
 /// Decodes one slot; `next` is the slot after it, if any, which only `lddw` looks at.

@@ -56,6 +56,11 @@ impl RawInsn {
         }
     }
 
+    /// The slot as a number: what its eight bytes are, read in little-endian order.
+    pub(super) const fn word(self) -> u64 {
+        u64::from_le_bytes(self.to_bytes(Endianness::Little))
+    }
+
     /// Puts a slot together.
     #[must_use]
     pub const fn to_bytes(self, endianness: Endianness) -> [u8; 8] {

@@ -468,33 +468,29 @@ const fn index<const KEYS: usize>(by_opcode: bool) -> Index<KEYS> {
 static BY_OPCODE: Index<256> = index(true);
 static BY_CLASS: Index<{ Form::CLASSES }> = index(false);
 
-/// Registers, offset and immediate of a slot, side by side.
-const fn pack(raw: RawInsn) -> u64 {
-    let (off, imm) = (raw.off.cast_unsigned() as u64, raw.imm.cast_unsigned() as u64);
-    raw.dst as u64 | (raw.src as u64) << 8 | off << 16 | imm << 32
-}
-
-/// What a row says of the packed fields: which bits are no operands, and their value.
+/// What a row says of a slot's fields ([`RawInsn::word`]): which bits are no operands, and their value.
 #[derive(Clone, Copy)]
 struct Fixed {
     bits: u64,
     value: u64,
+    form: Form,
+    next: u16,
 }
 
 const fn fixed() -> [Fixed; ROWS.len()] {
-    let mut all = [Fixed { bits: 0, value: 0 }; ROWS.len()];
+    let mut all = [Fixed { bits: 0, value: 0, form: Form::Exit, next: END }; ROWS.len()];
     let mut at = 0;
     while at < all.len() {
         let row = &ROWS[at];
         let bits = RawInsn {
             opcode: 0,
-            dst: if row.has(Field::Dst) { 0 } else { u8::MAX },
-            src: if row.has(Field::Src) { 0 } else { u8::MAX },
+            dst: if row.has(Field::Dst) { 0 } else { 0xf },
+            src: if row.has(Field::Src) { 0 } else { 0xf },
             off: if row.has(Field::Off) { 0 } else { -1 },
             imm: if row.has(Field::Imm) { 0 } else { -1 },
         };
         let value = RawInsn { opcode: 0, dst: 0, src: row.src, off: row.off, imm: row.imm };
-        all[at] = Fixed { bits: pack(bits), value: pack(value) };
+        all[at] = Fixed { bits: bits.word(), value: value.word(), form: row.form, next: BY_OPCODE.next[at] };
         at += 1;
     }
     all
@@ -502,27 +498,27 @@ const fn fixed() -> [Fixed; ROWS.len()] {
 
 static FIXED: [Fixed; ROWS.len()] = fixed();
 
-/// The row that a slot is of, if it has no second one, with its operands. `None` also where a register is none;
-/// the caller finds out what is wrong.
+/// The form of a slot given as a word, with its operands, a second slot apart. `None` where the slot is of no
+/// row, or a register is none: [`super::decode_slot`] says what is wrong.
 #[inline]
-pub(super) fn fitting(raw: RawInsn) -> Option<(&'static Row, Operands)> {
-    let fields = pack(raw);
-    let mut at = usize::from(BY_OPCODE.first[usize::from(raw.opcode)]);
-    while let Some(fixed) = FIXED.get(at) {
-        if fields & fixed.bits == fixed.value {
-            let [dst, src, o0, o1, i0, i1, i2, i3] = (fields & !fixed.bits).to_le_bytes();
+pub(super) fn fitting(word: u64) -> Option<(Form, Operands)> {
+    let [opcode, ..] = word.to_le_bytes();
+    let mut at = BY_OPCODE.first[usize::from(opcode)];
+    loop {
+        let fixed = FIXED.get(usize::from(at))?;
+        if word & fixed.bits == fixed.value {
+            let [_, regs, o0, o1, i0, i1, i2, i3] = (word & !fixed.bits).to_le_bytes();
             let operands = Operands {
-                dst: Reg::new(dst)?,
-                src: Reg::new(src)?,
+                dst: Reg::new(regs & 0xf)?,
+                src: Reg::new(regs >> 4)?,
                 off: i16::from_le_bytes([o0, o1]),
                 imm: i32::from_le_bytes([i0, i1, i2, i3]),
                 next_imm: 0,
             };
-            return Some((&ROWS[at], operands));
+            return Some((fixed.form, operands));
         }
-        at = usize::from(BY_OPCODE.next[at]);
+        at = fixed.next;
     }
-    None
 }
 
 fn chain<const KEYS: usize>(

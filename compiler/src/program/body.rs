@@ -3,7 +3,6 @@
 //! Slots count from the function's start. The distances of calls are left to the linker, which
 //! knows where each program has the functions.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::core::{Core, CoreRelocation};
@@ -11,16 +10,16 @@ use super::link::{Func, FuncIdx};
 use super::relocs::Referents;
 use super::signature::Signature;
 use super::source::{Source, btf_error, data};
-use super::{LoadError, Problem, SourceLine, relocs};
-use crate::btf::{LineInfo, StrOff};
+use super::{LoadError, Problem, relocs};
+use crate::btf::LineInfo;
 use crate::diag::{Code, Diagnostic};
-use crate::isa::{DecodeError, Insn, InsnIdx, decode};
+use crate::isa::{DecodeError, Insn, decode};
 
 /// Most findings of one function; more say nothing new.
 pub(super) const MAX_FINDINGS: usize = 32;
 
 /// A function's content.
-pub(super) struct Body {
+pub(super) struct Body<'s> {
     /// Its instructions; empty where some bytes are none.
     pub(super) insns: Vec<Insn>,
     /// Slots that call a function or load its address, in order.
@@ -29,19 +28,18 @@ pub(super) struct Body {
     pub(super) signature: Option<Signature>,
     /// Its CO-RE relocations.
     pub(super) core: Arc<[CoreRelocation]>,
-    /// Source lines.
-    pub(super) lines: Vec<SourceLine>,
+    /// Source lines, as `.BTF.ext` has them.
+    pub(super) lines: &'s [LineInfo],
     /// What keeps programs that reach it from running.
     pub(super) findings: Vec<Diagnostic>,
 }
 
-impl Body {
+impl<'s> Body<'s> {
     pub(super) fn read(
-        source: &Source<'_>,
+        source: &'s Source<'_>,
         to: Referents<'_, '_>,
         func: &Func<'_>,
         core: &Core<'_>,
-        texts: &mut Texts<'_>,
     ) -> Result<Self, LoadError> {
         let section =
             source.elf.section(func.section).ok_or(Problem::Missing { what: "section" }.somewhere())?;
@@ -53,7 +51,7 @@ impl Body {
             calls: Vec::new(),
             signature: None,
             core: Arc::new([]),
-            lines: Vec::new(),
+            lines: &[],
             findings: Vec::new(),
         };
         match decode(bytes, source.elf.endianness) {
@@ -82,7 +80,7 @@ impl Body {
             }
         });
         let lines = source.lines.get(section.name).map_or(&[][..], Vec::as_slice);
-        body.lines = texts.lines(func, within(lines, func, |line| line.insn_off))?;
+        body.lines = within(lines, func, |line| line.insn_off);
         Ok(body)
     }
 }
@@ -92,56 +90,4 @@ fn within<'t, T>(table: &'t [T], func: &Func<'_>, offset: impl Fn(&T) -> u32) ->
     let start = table.partition_point(|record| u64::from(offset(record)) < func.start);
     let end = table.partition_point(|record| u64::from(offset(record)) < func.end);
     &table[start..end.max(start)]
-}
-
-/// The slot of an offset in a function's section.
-fn slot(func: &Func<'_>, offset: u64) -> u32 {
-    u32::try_from(offset.saturating_sub(func.start) / 8).expect("offsets lie within a decoded function")
-}
-
-/// File names and lines of text, each held once.
-pub(super) struct Texts<'s> {
-    source: &'s Source<'s>,
-    held: BTreeMap<StrOff, Arc<str>>,
-    /// Bytes that may still be copied. Strings of an honest compiler do not overlap, so that what
-    /// it wrote fits; what goes beyond is left empty.
-    budget: usize,
-    empty: Arc<str>,
-}
-
-impl<'s> Texts<'s> {
-    pub(super) fn new(source: &'s Source<'s>) -> Self {
-        let budget = source.btf.as_ref().map_or(0, |btf| btf.strings_len());
-        Self { source, held: BTreeMap::new(), budget, empty: Arc::from("") }
-    }
-
-    fn text(&mut self, off: StrOff) -> Result<Arc<str>, LoadError> {
-        if let Some(text) = self.held.get(&off) {
-            return Ok(Arc::clone(text));
-        }
-        let Some(btf) = self.source.btf.as_deref() else { return Ok(Arc::clone(&self.empty)) };
-        let text = btf.str(off).map_err(|e| btf_error(&e, ".BTF.ext"))?;
-        let text = match self.budget.checked_sub(text.len()) {
-            Some(rest) => {
-                self.budget = rest;
-                Arc::from(text)
-            }
-            None => Arc::clone(&self.empty),
-        };
-        self.held.insert(off, Arc::clone(&text));
-        Ok(text)
-    }
-
-    fn lines(&mut self, func: &Func<'_>, records: &[LineInfo]) -> Result<Vec<SourceLine>, LoadError> {
-        let mut lines: Vec<SourceLine> = Vec::with_capacity(records.len());
-        for record in records {
-            let insn = InsnIdx(slot(func, record.insn_off.into()));
-            if lines.last().is_some_and(|last| last.insn == insn) {
-                continue;
-            }
-            let (file, text) = (self.text(record.file)?, self.text(record.text)?);
-            lines.push(SourceLine { insn, file, line: record.line, column: record.column, text });
-        }
-        Ok(lines)
-    }
 }

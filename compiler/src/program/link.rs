@@ -20,7 +20,8 @@ use super::externs::Externs;
 use super::maps::Maps;
 use super::relocs::Referents;
 use super::source::Source;
-use super::{LoadError, LoadOptions, MapDef, Problem, Program, SourceLine, Subprog};
+use super::{Lines, LoadError, LoadOptions, MapDef, Problem, Program, Subprog};
+use crate::btf::Btf;
 use crate::diag::{Code, Diagnostic};
 use crate::elf::{Binding, SectionIdx, SymbolKind};
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
@@ -135,15 +136,15 @@ pub(super) fn link(
     let funcs = Funcs::read(source)?;
     let to = Referents { maps, defs, externs, funcs: &funcs };
     let mut bodies = Vec::with_capacity(funcs.list.len());
-    let mut texts = super::body::Texts::new(source);
     let core = Core::resolve(source, &funcs, &options.target.types)?;
     for func in &funcs.list {
-        bodies.push(Body::read(source, to, func, &core, &mut texts)?);
+        bodies.push(Body::read(source, to, func, &core)?);
     }
     let mut linker = Linker {
         funcs: &funcs,
         bodies: &bodies,
         text: source.text,
+        btf: source.btf.as_ref(),
         callbacks: &source.exception_callbacks,
         bases: vec![None; bodies.len()],
         linked: 0,
@@ -228,8 +229,10 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
 
 struct Linker<'s, 'a> {
     funcs: &'s Funcs<'a>,
-    bodies: &'s [Body],
+    bodies: &'s [Body<'s>],
     text: Option<SectionIdx>,
+    /// The object's types.
+    btf: Option<&'s Arc<Btf>>,
     /// Callbacks of exceptions by the name of the main function.
     callbacks: &'s BTreeMap<String, Vec<String>>,
     /// Where the current program has each function: valid for the entries of `order`.
@@ -251,7 +254,8 @@ impl Linker<'_, '_> {
         let mut insns = Vec::with_capacity(order.iter().map(|f| self.bodies[f.0].insns.len()).sum());
         let mut subprogs = Vec::with_capacity(order.len());
         let mut core = CoreRelocations::default();
-        let mut lines: Vec<SourceLine> = Vec::new();
+        let lines = order.iter().map(|f| self.bodies[f.0].lines.len()).sum();
+        let mut lines = Lines::in_types(self.btf, lines);
         let mut findings: Vec<Diagnostic> = Vec::new();
         let mut seen = BTreeSet::new();
         for &index in &order {
@@ -274,9 +278,7 @@ impl Linker<'_, '_> {
                     other => unreachable!("no call and no function's address: {other:?}"),
                 }
             }
-            lines.extend(
-                body.lines.iter().map(|l| SourceLine { insn: InsnIdx(base + l.insn.0), ..l.clone() }),
-            );
+            lines.push(func.start, base, body.lines);
             for finding in &body.findings {
                 if findings.len() < MAX_FINDINGS && seen.insert((finding.code, &finding.message)) {
                     let insn = finding.insn.map(|at| InsnIdx(base + at.0));

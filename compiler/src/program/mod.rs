@@ -14,6 +14,7 @@ mod error;
 mod externs;
 mod globals;
 mod gnu;
+mod lines;
 mod link;
 mod load;
 mod maps;
@@ -37,6 +38,7 @@ use crate::isa::{Endianness, Insn, InsnIdx};
 pub use core::{CoreRelocation, CoreRelocations, POISON};
 pub use error::{Fault, LoadError, Place, Problem};
 pub use externs::{ConfigType, Extern, ExternKind, Missing, POISON_CALL, Resolution};
+pub use lines::{Lines, SourceLine};
 pub use load::{LoadOptions, load};
 pub use tail_calls::{MixedKinds, prog_array_owner};
 pub use target::{Kernel, KernelConfig, KernelSymbols, KernelTypes, KernelVersion, Target};
@@ -331,21 +333,6 @@ pub enum Param {
     Unknown,
 }
 
-/// Where an instruction came from in the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLine {
-    /// First instruction to which it applies, up to the next line's.
-    pub insn: InsnIdx,
-    /// File as the compiler named it.
-    pub file: Arc<str>,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column, from 1; 0 where unknown.
-    pub column: u32,
-    /// The line's text; empty where the object does not hold it.
-    pub text: Arc<str>,
-}
-
 /// One program: what is verified, compiled and run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
@@ -383,7 +370,7 @@ pub struct Program {
     /// [`Kernel::modules`]. An instruction counts them from 1; 0 is the kernel itself.
     pub modules: Arc<[u32]>,
     /// Source lines, sorted by instruction; may be empty.
-    pub lines: Vec<SourceLine>,
+    pub lines: Lines,
     /// Byte order of memory as its instructions see it.
     pub endianness: Endianness,
     /// Whether the object's licence is GPL-compatible.
@@ -459,7 +446,7 @@ impl Program {
             struct_ops: None,
             externs: Arc::new([]),
             modules: Arc::new([]),
-            lines: Vec::new(),
+            lines: Lines::default(),
             endianness: Endianness::Little,
             gpl_compatible: true,
             raw_memory_len: 0,
@@ -486,8 +473,7 @@ impl Program {
 
     /// The source line of an instruction, where known.
     #[must_use]
-    pub fn line_of(&self, at: InsnIdx) -> Option<&SourceLine> {
-        let after = self.lines.partition_point(|l| l.insn <= at);
-        self.lines.get(after.checked_sub(1)?)
+    pub fn line_of(&self, at: InsnIdx) -> Option<SourceLine<'_>> {
+        self.lines.of(at)
     }
 }

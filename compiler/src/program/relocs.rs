@@ -24,19 +24,19 @@ pub(super) fn resolve(
     source: &Source<'_>,
     to: Referents<'_, '_>,
     func: &Func<'_>,
-    body: &mut Body,
+    body: &mut Body<'_>,
 ) -> Result<(), LoadError> {
     Resolver { source, to, func, body }.resolve()
 }
 
-struct Resolver<'r, 's, 'a> {
+struct Resolver<'r, 's, 'a, 'b> {
     source: &'r Source<'a>,
     to: Referents<'r, 's>,
     func: &'r Func<'s>,
-    body: &'r mut Body,
+    body: &'r mut Body<'b>,
 }
 
-impl Resolver<'_, '_, '_> {
+impl Resolver<'_, '_, '_, '_> {
     fn resolve(&mut self) -> Result<(), LoadError> {
         let relocs = self.source.relocs_of(self.func.section);
         let start = relocs.partition_point(|r| r.offset < self.func.start);

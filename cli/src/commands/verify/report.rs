@@ -90,7 +90,7 @@ impl<'a> Place<'a> {
         let line = at.and_then(|at| program.line_of(at));
         Self {
             insn: at.map(|at| at.0),
-            file: line.map(|line| &*line.file),
+            file: line.map(|line| line.file),
             line: line.map(|line| line.line),
             column: line.map(|line| line.column).filter(|column| *column > 0),
         }
