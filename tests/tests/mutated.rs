@@ -20,6 +20,9 @@ fn mutated_objects_neither_panic_nor_hang() {
     let count = |outcome| summary.outcomes.get(outcome).copied().unwrap_or_default();
     assert!(count("object loads") > 100, "mutations spoil everything: {summary}");
     assert!(count("object malformed") > 100, "mutations spoil nothing: {summary}");
+    for outcome in ["links alone", "does not link alone", "links with another", "types print"] {
+        assert!(count(outcome) > 10, "{outcome}: {summary}");
+    }
 }
 
 #[test]

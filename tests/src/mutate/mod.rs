@@ -4,6 +4,7 @@
 //! both. A case that takes too long is a failure too; it cannot be stopped, so that the whole run
 //! ends there.
 
+mod linking;
 mod mutator;
 mod rng;
 
@@ -152,10 +153,11 @@ fn one(objects: &[Vec<u8>], seed: u64, number: u64, summary: &mut Summary) {
 }
 
 /// Loads, decodes and verifies bytes; says what came of it. Their types stand for those of a kernel, too,
-/// for which `user` is loaded.
+/// for which `user` is loaded; and they are linked with it.
 fn judge(bytes: &[u8], user: &[u8]) -> Vec<&'static str> {
     let mut outcomes =
         vec![if decode(bytes, Endianness::Little).is_ok() { "bytes decode" } else { "bytes do not decode" }];
+    outcomes.extend(linking::judge(bytes, user));
     let object = match load(bytes, &LoadOptions::default()) {
         Ok(object) => object,
         Err(error) => {
