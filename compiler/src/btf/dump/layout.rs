@@ -107,7 +107,7 @@ impl Layouts {
                 Kind::Array => at = ty.array().ok_or(BtfError::NoSuchType { id })?.element,
                 Kind::Ptr => return Ok(8),
                 Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Float => {
-                    return Ok(u64::from(ty.size().next_power_of_two().clamp(1, 16)));
+                    return Ok(u64::from(ty.size().clamp(1, 16).next_power_of_two()));
                 }
                 Kind::Struct | Kind::Union => {
                     if depth > MAX_NESTING {
