@@ -52,6 +52,22 @@ fn inspect_prints_types_as_c() {
 }
 
 #[test]
+fn link_makes_one_object() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out.o");
+    let out = out.to_str().unwrap();
+    let case = |name: &str| format!("tests/cases/link/{name}.bpf.o");
+    let (first, second, twice) = (case("first"), case("second"), case("twice"));
+    assert_eq!(brolga(&["link", &first, &second, "-o", out]).exits(0), "");
+    assert!(
+        brolga(&["inspect", out]).exits(0).contains("functions: adjust, scale, adjust, fallback, policy")
+    );
+    brolga(&["verify", out]).exits(0);
+    let run = brolga(&["link", &second, &twice, "-o", out]);
+    run.fails(&format!("cannot link `{twice}` and `{second}`: both define `scale`"));
+}
+
+#[test]
 fn disasm_prints_instructions_with_their_lines() {
     let run = brolga(&["disasm", "examples/firewall.bpf.o"]);
     let text = run.exits(0);
