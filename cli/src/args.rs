@@ -306,8 +306,34 @@ pub enum TypesAs {
     C,
 }
 
+/// The layout of `inspect`'s JSON, for its help.
+const INSPECT_JSON: &str = "\
+With --format json, one object. What does not apply is null or empty.
+  object license gpl_compatible byte_order                byte_order: little big
+  programs[]  name section kind attach target sleepable frags autoload insns
+              struct_ops {ops member id index}            the member of a kernel structure that it is
+              functions[] {name start insns global}
+              references[] {insn to name offset}          to: map data helper function kfunc variable
+              core[] {insn kind local original value target {module id spec} poisoned}
+              findings[]                                  why it cannot be judged, as text
+  maps[]      name kind supported autocreate pinned key_size value_size max_entries
+              flags flag_names[] extra numa_node          extra: map_extra
+              key value                                   types, as C writes them
+              inner                                       a map of maps: what is in it, like a map
+              programs[] maps[]                           initial elements: [key, name]
+              struct_ops {name members[] {name program value} kernel {module type value_type refused}}
+              arena {offset variables[]}
+  globals[]   section size readonly
+              variables[] {name offset size type initial}
+  externs[]   name kind type weak                         kind: config variable symbol function unknown
+              resolution                                  value address kernel absent missing
+              value address id module reason
+  types       number of types in the object's BTF
+  btf[]       id kind name size                           with --types";
+
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = INSPECT_JSON)]
 pub struct InspectArgs {
     /// The object, or raw BTF such as /sys/kernel/btf/vmlinux (`-` reads standard input)
     #[arg(value_name = "FILE")]

@@ -221,7 +221,7 @@ fn bit_field(order: Endianness, bytes: &[u8], offset: usize, size: u8) -> Result
             Endianness::Big => (offset + bit, 7),
         };
         let byte = bytes.get(bit / 8).ok_or(Unfit)?;
-        value = value << 1 | i128::from(byte >> (shift ^ bit % 8) & 1);
+        value = value << 1 | i128::from(byte >> (shift ^ (bit % 8)) & 1);
     }
     Ok(Value::Int(value))
 }

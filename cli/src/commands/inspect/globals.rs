@@ -34,20 +34,7 @@ pub(super) struct VariableReport<'a> {
 
 impl<'a> GlobalReport<'a> {
     pub(super) fn new(map: &'a MapDef, data: &'a GlobalData, order: Endianness, btf: Option<&Btf>) -> Self {
-        let variable = |variable: &'a Variable| {
-            let (start, len) = (variable.offset as usize, variable.size as usize);
-            let bytes =
-                start.checked_add(len).and_then(|end| data.initial.get(start..end)).unwrap_or_default();
-            let initial: Value = decode(order, btf, variable.ty, bytes);
-            VariableReport {
-                name: &variable.name,
-                offset: variable.offset,
-                size: variable.size,
-                ty: btf.zip(variable.ty).map(|(btf, ty)| type_name(btf, type_of(btf, ty))),
-                initial: initial.json(),
-                text: initial.to_string(),
-            }
-        };
+        let variable = |variable| VariableReport::new(variable, &data.initial, order, btf);
         Self {
             section: &map.name,
             size: map.value_size,
@@ -60,9 +47,29 @@ impl<'a> GlobalReport<'a> {
         let access = if self.readonly { "read-only" } else { "writable" };
         writeln!(out, "\n{HEADING}{}{HEADING:#} {DIM}({} bytes, {access}){DIM:#}", self.section, self.size)?;
         for variable in &self.variables {
-            let ty = variable.ty.as_deref().unwrap_or("?");
-            writeln!(out, "  {:24} {ty:20} at {:<6} = {}", variable.name, variable.offset, variable.text)?;
+            variable.text("", out)?;
         }
         Ok(())
+    }
+}
+
+impl<'a> VariableReport<'a> {
+    pub(super) fn new(variable: &'a Variable, data: &[u8], order: Endianness, btf: Option<&Btf>) -> Self {
+        let (start, len) = (variable.offset as usize, variable.size as usize);
+        let bytes = start.checked_add(len).and_then(|end| data.get(start..end)).unwrap_or_default();
+        let initial: Value = decode(order, btf, variable.ty, bytes);
+        Self {
+            name: &variable.name,
+            offset: variable.offset,
+            size: variable.size,
+            ty: btf.zip(variable.ty).map(|(btf, ty)| type_name(btf, type_of(btf, ty))),
+            initial: initial.json(),
+            text: initial.to_string(),
+        }
+    }
+
+    pub(super) fn text(&self, indent: &str, out: &mut Out) -> std::io::Result<()> {
+        let ty = self.ty.as_deref().unwrap_or("?");
+        writeln!(out, "{indent}  {:24} {ty:20} at {:<6} = {}", self.name, self.offset, self.text)
     }
 }

@@ -1,6 +1,11 @@
 //! `brolga inspect`: what an object holds.
+//!
+//! The JSON is one object whose fields are those of [`Report`] and of the reports in it, by the same
+//! names; `--help` lists them (`args.rs`). What does not apply is `null` or an empty list, so that all
+//! objects have all fields.
 
 mod core;
+mod externs;
 mod globals;
 mod maps;
 mod names;
@@ -11,9 +16,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use brolga_compiler::isa::Endianness;
-use brolga_compiler::program::{Object, Program};
+use brolga_compiler::program::{KernelTypes, Object, Program};
 use serde::Serialize;
 
+use self::externs::ExternReport;
 use self::globals::GlobalReport;
 use self::maps::MapReport;
 use self::programs::ProgramReport;
@@ -53,9 +59,9 @@ struct Report<'a> {
     programs: Vec<ProgramReport<'a>>,
     maps: Vec<MapReport<'a>>,
     globals: Vec<GlobalReport<'a>>,
+    externs: Vec<ExternReport<'a>>,
     /// Number of types in the object's BTF; none where it has no BTF.
     types: Option<usize>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     btf: Vec<TypeReport>,
 }
 
@@ -63,6 +69,8 @@ impl<'a> Report<'a> {
     fn new(path: &str, object: &'a Object, programs: &[&'a Program], types: bool) -> Self {
         let btf = object.btf.as_deref();
         let (globals, maps): (Vec<_>, Vec<_>) = object.maps.iter().partition(|map| map.global.is_some());
+        let kernel = object.programs.first().map_or(&KernelTypes::Own, |program| &program.kernel);
+        let externs = object.externs.iter().map(|external| ExternReport::new(external, object, kernel));
         Self {
             object: path.to_owned(),
             license: &object.license,
@@ -72,11 +80,12 @@ impl<'a> Report<'a> {
             },
             gpl_compatible: programs.iter().any(|program| program.gpl_compatible),
             programs: programs.iter().map(|program| ProgramReport::new(program)).collect(),
-            maps: maps.into_iter().map(|map| MapReport::new(map, btf)).collect(),
+            maps: maps.into_iter().map(|map| MapReport::new(map, object)).collect(),
             globals: globals
                 .into_iter()
                 .filter_map(|map| Some(GlobalReport::new(map, map.global.as_ref()?, object.endianness, btf)))
                 .collect(),
+            externs: externs.collect(),
             types: btf.map(|btf| btf.ids().count()),
             btf: btf
                 .filter(|_| types)
@@ -100,6 +109,12 @@ impl<'a> Report<'a> {
         }
         for global in &self.globals {
             global.text(out)?;
+        }
+        if !self.externs.is_empty() {
+            writeln!(out, "\n{HEADING}externs{HEADING:#}")?;
+        }
+        for external in &self.externs {
+            external.text(out)?;
         }
         match self.types {
             Some(types) => writeln!(out, "\n{HEADING}types{HEADING:#} {DIM}({types} in BTF){DIM:#}")?,

@@ -1,6 +1,6 @@
 //! Names of types, as C writes them.
 
-use brolga_compiler::btf::{Btf, Kind, MAX_DEPTH, Type, TypeId};
+use brolga_compiler::btf::{Btf, Kind, MAX_DEPTH, Param, Type, TypeId};
 
 /// A type as C writes it, without a variable's name: `struct flow`, `__u64[4]`, `const char *`.
 pub(super) fn type_name(btf: &Btf, id: TypeId) -> String {
@@ -30,6 +30,7 @@ pub(super) fn type_name(btf: &Btf, id: TypeId) -> String {
             Kind::Enum | Kind::Enum64 => return format!("{prefix}enum {}{suffix}", or_anonymous(name)),
             Kind::Fwd => return format!("{prefix}struct {}{suffix}", or_anonymous(name)),
             Kind::Void => return format!("{prefix}void{suffix}"),
+            Kind::FuncProto if suffix.is_empty() && prefix.is_empty() => return prototype(btf, &ty),
             Kind::FuncProto => return format!("{prefix}function{suffix}"),
             Kind::Int
             | Kind::Typedef
@@ -41,6 +42,24 @@ pub(super) fn type_name(btf: &Btf, id: TypeId) -> String {
         }
     }
     format!("type {}", id.0)
+}
+
+/// Most parameters of a function that are shown: no function that can be called has more.
+const MAX_PARAMS: usize = 16;
+
+/// A function's type: `int (struct sock *, int)`.
+fn prototype(btf: &Btf, ty: &Type<'_>) -> String {
+    let plain = |id: TypeId| match btf.get(id) {
+        Ok(ty) if ty.kind() == Kind::FuncProto => "function".to_owned(),
+        _ => type_name(btf, id),
+    };
+    let param = |param: Param| if param.ty == TypeId::VOID { "...".to_owned() } else { plain(param.ty) };
+    let mut params: Vec<String> = ty.params().take(MAX_PARAMS).map(param).collect();
+    if ty.len() > MAX_PARAMS {
+        params.push("...".to_owned());
+    }
+    let params = if params.is_empty() { "void".to_owned() } else { params.join(", ") };
+    format!("{} ({params})", plain(ty.referenced()))
 }
 
 fn qualifier(ty: &Type<'_>) -> &'static str {

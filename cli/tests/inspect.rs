@@ -1,0 +1,84 @@
+//! What `brolga inspect` prints of objects with everything that libbpf knows, as text and as JSON.
+//!
+//! The texts expected are in `tests/data/inspect`; `BROLGA_BLESS=1` writes them anew.
+
+mod common;
+
+use std::path::Path;
+
+use common::brolga;
+
+const LOAD: &str = "tests/cases/programs/load";
+
+/// Objects, and the object whose types stand for the kernel's.
+const OBJECTS: &[(&str, Option<&str>)] = &[
+    ("arrays", None),
+    ("externs", Some("kernel")),
+    ("globals", None),
+    ("iproute2", None),
+    ("nested", None),
+    ("sections", None),
+    ("struct_ops", Some("ops_kernel")),
+];
+
+#[test]
+fn reports_are_as_expected() {
+    let mut differing = Vec::new();
+    for (object, kernel) in OBJECTS {
+        let path = format!("{LOAD}/{object}.bpf.o");
+        let kernel = kernel.map_or_else(|| "own".to_owned(), |kernel| format!("{LOAD}/{kernel}.bpf.o"));
+        let text = brolga(&["inspect", &path, "--btf", &kernel]);
+        differing.extend(differs(&format!("{object}.txt"), text.exits(0)));
+        let json = brolga(&["inspect", &path, "--btf", &kernel, "--format", "json"]);
+        json.exits(0);
+        let [report] = &json.json()[..] else { panic!("one line, not {}", json.stdout) };
+        let pretty = serde_json::to_string_pretty(report).expect("it was JSON") + "\n";
+        differing.extend(differs(&format!("{object}.json"), &pretty));
+    }
+    assert!(
+        differing.is_empty(),
+        "not as expected: {}; BROLGA_BLESS=1 writes them anew",
+        differing.join(", ")
+    );
+}
+
+/// The name of an expectation, where what was printed is another text.
+fn differs(name: &str, printed: &str) -> Option<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/inspect").join(name);
+    if std::env::var_os("BROLGA_BLESS").is_some() {
+        std::fs::write(&path, printed).expect("the directory is there");
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    (expected != printed).then(|| name.to_owned())
+}
+
+/// The help lists every field that the reports have.
+#[test]
+fn help_lists_all_fields() {
+    let help = brolga(&["inspect", "--help"]);
+    let words: Vec<&str> = help.exits(0).split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    for (object, kernel) in OBJECTS {
+        let path = format!("{LOAD}/{object}.bpf.o");
+        let kernel = kernel.map_or_else(|| "own".to_owned(), |kernel| format!("{LOAD}/{kernel}.bpf.o"));
+        let json = brolga(&["inspect", &path, "--btf", &kernel, "--format", "json"]);
+        fields(&json.json()[0], &words, object);
+    }
+}
+
+fn fields(value: &serde_json::Value, words: &[&str], path: &str) {
+    match value {
+        // Values of variables have the fields of their types.
+        serde_json::Value::Object(members) => {
+            for (name, value) in members {
+                assert!(words.contains(&name.as_str()), "the help does not list `{name}` of {path}");
+                if !matches!(name.as_str(), "initial" | "value") {
+                    fields(value, words, &format!("{path}.{name}"));
+                }
+            }
+        }
+        serde_json::Value::Array(elements) => {
+            elements.iter().for_each(|element| fields(element, words, path))
+        }
+        _ => {}
+    }
+}
