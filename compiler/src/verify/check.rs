@@ -195,7 +195,9 @@ impl Explorer<'_> {
         Ok(match owner {
             MemoryOwner::RawBuffer => Access::RawMemory,
             MemoryOwner::Caller => Access::Mixed,
-            MemoryOwner::Ringbuf | MemoryOwner::Dynptr | MemoryOwner::Kernel => Access::Mixed,
+            MemoryOwner::Ringbuf | MemoryOwner::Dynptr | MemoryOwner::PacketSlice | MemoryOwner::Kernel => {
+                Access::Mixed
+            }
         })
     }
 
@@ -417,7 +419,10 @@ const fn foreign(kind: Kind) -> Option<Foreign> {
         Kind::Socket(_) => Some(Foreign::Socket),
         Kind::Btf(_) | Kind::Map(_) => Some(Foreign::Structure),
         Kind::Arena => Some(Foreign::Arena),
-        Kind::Memory { owner: MemoryOwner::Ringbuf | MemoryOwner::Dynptr | MemoryOwner::Kernel, .. }
+        Kind::Memory {
+            owner: MemoryOwner::Ringbuf | MemoryOwner::Dynptr | MemoryOwner::PacketSlice | MemoryOwner::Kernel,
+            ..
+        }
         | Kind::MapKey(_)
         | Kind::FlowKeys
         | Kind::Buffer(_) => Some(Foreign::Memory),

@@ -6,6 +6,7 @@
 //! becomes unsound, so every kind answers for itself.
 
 use super::liveness::{Live, Liveness};
+use super::objects::Object;
 use super::prune::{Marks, Node};
 use super::stack::{Byte, SLOT, Slot};
 use super::state::{Frame, State};
@@ -118,10 +119,21 @@ impl Match<'_> {
     }
 
     fn frames(&mut self, old: &Frame, new: &Frame, live: Live, marks: Marks) -> bool {
+        let self_exact = self.exactness == Exactness::Same;
         for reg in live.regs.iter().filter(|r| *r != Reg::R10) {
             let precise = marks.regs & (1 << reg.number()) != 0;
             if !self.values(old.reg(reg), new.reg(reg), precise) {
                 return false;
+            }
+        }
+        let counts =
+            |object: &&Object| object.ref_id != 0 || live.slots >> object.slot & 1 != 0 || self_exact;
+        let mut objects = (old.objects.iter().filter(counts), new.objects.iter().filter(counts));
+        loop {
+            match (objects.0.next(), objects.1.next()) {
+                (None, None) => break,
+                (Some(a), Some(b)) if a.covers(b, self.ids) && (!self_exact || a.depth == b.depth) => {}
+                _ => return false,
             }
         }
         let mut slots = live.slots;
@@ -198,6 +210,7 @@ impl Match<'_> {
                     && new.num.is_within(&old.num)
                     && self.ids.pair(old.id, new.id)
                     && self.ids.pair(old.ref_id, new.ref_id)
+                    && self.ids.pair(old.dynptr_id, new.dynptr_id)
             }
             Kind::Arena => true,
             Kind::Packet | Kind::PacketMeta => {

@@ -10,6 +10,7 @@ use brolga_abi::ProgramKind;
 
 use super::facts::Collector;
 use super::fields::MapFields;
+use super::kfuncs::Kfuncs;
 use super::liveness::Liveness;
 use super::obligations::{RegSet, touches};
 use super::precision::{Links, Milestones, Step};
@@ -20,7 +21,7 @@ use super::targets::Target;
 use super::value::{Kind, MemoryOwner, Value};
 use super::{Options, Stats};
 use crate::diag::{Code, Diagnostic};
-use crate::isa::{Insn, InsnIdx, Reg};
+use crate::isa::{Imm64, Insn, InsnIdx, Reg};
 use crate::program::{Param, Program, SubprogId};
 
 /// What judging gives: a finding refuses the program.
@@ -90,11 +91,27 @@ pub(super) struct Explorer<'p> {
     pending: Vec<Pending>,
     /// The function to which the program is attached.
     pub target: Option<Target>,
+    /// Whether the program refers to an arena.
+    pub has_arena: bool,
+    /// Kernel functions that the program calls.
+    pub kfuncs: Kfuncs,
     /// Special fields of maps' values.
     pub map_fields: MapFields,
     /// Functions that are called later: how they begin, and how many of them were explored.
     later: Vec<Frame>,
     last_id: u32,
+}
+
+/// The number of arenas in `enum bpf_map_type`.
+const ARENA: u32 = 33;
+
+fn refers_to_arena(program: &Program) -> bool {
+    program.insns.iter().any(|insn| match *insn {
+        Insn::LoadImm64 { imm: Imm64::MapIdx(index) | Imm64::MapIdxValue { index, .. }, .. } => {
+            program.maps.get(index as usize).is_some_and(|map| map.kind.number() == ARENA)
+        }
+        _ => false,
+    })
 }
 
 impl<'p> Explorer<'p> {
@@ -120,6 +137,8 @@ impl<'p> Explorer<'p> {
             processed: 0,
             pending: Vec::new(),
             target: None,
+            kfuncs: Kfuncs::new(program),
+            has_arena: refers_to_arena(program),
             map_fields: MapFields::new(program),
             later: Vec::new(),
             last_id: 0,
@@ -139,6 +158,11 @@ impl<'p> Explorer<'p> {
     /// Explores the main function, then each global function that is called.
     pub fn run(&mut self) -> Check {
         self.target = Target::find(self.program)?;
+        for (point, insn) in self.points.iter_mut().zip(&self.program.insns) {
+            if self.kfuncs.asks_iterator(insn) {
+                (point.prune, point.force) = (true, true);
+            }
+        }
         let mut frame = Frame::new(0, SubprogId::MAIN, None);
         self.enter_main(&mut frame);
         self.facts.entered(SubprogId::MAIN);
@@ -340,7 +364,7 @@ impl<'p> Explorer<'p> {
             Insn::MovSx { width, from, dst, src } => self.movsx(width, from, dst, src)?,
             Insn::Neg { width, dst } => self.neg(width, dst),
             Insn::Endian { kind, size, dst } => self.endian(kind, size, dst)?,
-            Insn::AddrSpaceCast { .. } => return Err(self.unsupported("addr_space_cast and arenas")),
+            Insn::AddrSpaceCast { dst, to, from, .. } => self.addr_space_cast(dst, from, to)?,
             Insn::LoadImm64 { dst, imm } => self.load_imm64(dst, imm)?,
             Insn::SecondSlot => {
                 return Err(self.refuse(Code::InvalidInstruction, "the second half of a lddw is executed"));

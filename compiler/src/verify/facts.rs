@@ -69,6 +69,8 @@ pub enum Foreign {
     Callback,
     /// A map in another map.
     Map,
+    /// A kernel function.
+    Function,
 }
 
 impl std::fmt::Display for Foreign {
@@ -78,6 +80,7 @@ impl std::fmt::Display for Foreign {
             Self::Structure => "a structure of the kernel",
             Self::Arena => "an arena",
             Self::Memory => "memory of the kernel",
+            Self::Function => "a kernel function",
             Self::Map => "a map in another map",
             Self::Callback => "a function that a helper calls back",
         })

@@ -30,12 +30,15 @@
 
 mod check;
 mod depth;
+mod dynptr;
 mod equal;
 mod explore;
 mod facts;
 mod fields;
+mod kfuncs;
 mod liveness;
 mod locks;
+mod objects;
 mod obligations;
 mod precision;
 mod prune;

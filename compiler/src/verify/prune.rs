@@ -346,14 +346,15 @@ impl Explorer<'_> {
         let advances = match self.program.insns[self.at.index()] {
             Insn::MayGoto { .. } => node.state.may_goto_depth != self.state.may_goto_depth,
             Insn::Call(CallTarget::Helper(number)) => calls_back(number),
-            _ => false,
+            insn => self.kfuncs.asks_iterator(&insn),
         };
         advances && self.covers(node, Exactness::Within)
     }
 
     fn comes_back(&self, node: &Node) -> bool {
-        let calls_back =
-            matches!(self.program.insns[self.at.index()], Insn::Call(CallTarget::Helper(n)) if calls_back(n));
+        let insn = &self.program.insns[self.at.index()];
+        let calls_back = matches!(*insn, Insn::Call(CallTarget::Helper(n)) if calls_back(n))
+            || self.kfuncs.asks_iterator(insn);
         node.state.may_goto_depth == self.state.may_goto_depth
             && node.state.callback_depth == self.state.callback_depth
             && !calls_back

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use super::objects::Object;
 use super::refs::Held;
 use super::stack::Stack;
 use super::value::{Kind, Value};
@@ -24,6 +25,8 @@ pub(super) struct Frame {
     pub subprog: SubprogId,
     /// Whether a helper called it, and what it may return then.
     pub callback: Option<Callback>,
+    /// Dynptrs and iterators on its stack, by slot.
+    pub objects: Vec<Object>,
     /// How often the call in it that calls back has done so.
     pub rounds: u32,
 }
@@ -54,7 +57,15 @@ impl Frame {
         let mut regs = [Value::UNINIT; Reg::COUNT];
         let frame = u8::try_from(index).expect("call depth was checked");
         regs[Reg::R10.index()] = Value::pointer(Kind::Stack { frame });
-        Self { regs, stack: Rc::new(Stack::default()), callsite, subprog, callback: None, rounds: 0 }
+        Self {
+            regs,
+            stack: Rc::new(Stack::default()),
+            callsite,
+            subprog,
+            callback: None,
+            objects: Vec::new(),
+            rounds: 0,
+        }
     }
 
     /// What a register holds.

@@ -9,9 +9,10 @@ use super::explore::{Check, Explorer};
 use super::facts::Access;
 use super::fields::of_structure;
 use super::refusal::name;
-use super::value::{BtfPointer, Flags, Kind, TypesOf, Value};
+use super::value::{BtfPointer, Flags, Kind, MemoryOwner, TypesOf, Value};
 use crate::btf::{Btf, Kind as TypeKind, MAX_DEPTH, Type, TypeId};
 use crate::diag::Code;
+use crate::isa::Imm64;
 use crate::program::{KernelTypes, MapId};
 
 /// What lies at an offset of a structure.
@@ -79,6 +80,50 @@ impl Explorer<'_> {
         let found = self.kernel_types()?.find(TypeKind::Struct, name);
         let ty = found.ok_or_else(|| self.unsupported(&format!("the kernel has no `struct {name}`")))?;
         Ok(Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty }))
+    }
+
+    /// The address of a variable of the kernel.
+    pub(super) fn kernel_variable(&mut self, imm: Imm64) -> Check<Value> {
+        self.facts.foreign(self.at, super::facts::Foreign::Memory);
+        let Imm64::BtfId { id, btf_fd: module } = imm else { return Err(self.unsupported("a variable")) };
+        if module != 0 {
+            return Err(self.unsupported("a variable of a module"));
+        }
+        let btf = self.kernel_types()?;
+        let broken = |explorer: &Self| explorer.unsupported("a variable of broken type");
+        let id = TypeId(u32::try_from(id).map_err(|_| broken(self))?);
+        let var = btf.get(id).map_err(|_| broken(self))?;
+        if var.kind() == TypeKind::Func {
+            let kind = Kind::Memory { size: 0, owner: MemoryOwner::Kernel };
+            return Ok(Value { flags: Flags::READONLY, ..Value::pointer(kind) });
+        }
+        let percpu = btf.find(TypeKind::Datasec, ".data..percpu").and_then(|id| btf.get(id).ok());
+        let percpu = percpu.is_some_and(|section| section.vars().any(|var| var.var == id));
+        let plain = btf.unqualified(var.referenced()).map_err(|_| broken(self))?;
+        let structure = plain.kind() == TypeKind::Struct;
+        if percpu || structure {
+            let flags = if percpu { Flags::PERCPU } else { Flags::NONE };
+            let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: plain.id() });
+            return Ok(Value { flags, ..Value::pointer(kind) });
+        }
+        let size = btf.size_of(plain.id()).map_err(|_| broken(self))?;
+        let kind = Kind::Memory { size, owner: MemoryOwner::Kernel };
+        Ok(Value { flags: Flags::READONLY, ..Value::pointer(kind) })
+    }
+
+    /// One CPU's copy of a per-CPU variable.
+    pub(super) fn copy_of(&self, value: &Value) -> Check<Value> {
+        let Kind::Btf(pointer) = value.kind else { return Err(self.unsupported("such a variable")) };
+        let Some(btf) = self.types(pointer.types) else { return Err(self.unsupported("such a variable")) };
+        let structure = btf.get(pointer.ty).is_ok_and(|ty| ty.kind() == TypeKind::Struct);
+        if structure {
+            let kept = Flags::RCU.with(Flags::ALLOC);
+            let flags = if value.flags.has(Flags::RCU) { kept } else { Flags::NONE };
+            return Ok(Value { flags, ..Value::pointer(value.kind) });
+        }
+        let size = btf.size_of(pointer.ty).map_err(|_| self.unsupported("a variable without size"))?;
+        let kind = Kind::Memory { size, owner: MemoryOwner::Kernel };
+        Ok(Value { flags: Flags::READONLY, ..Value::pointer(kind) })
     }
 
     /// The name of a structure.

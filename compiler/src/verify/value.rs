@@ -69,6 +69,8 @@ pub(super) enum MemoryOwner {
     Ringbuf,
     /// A part of a dynptr.
     Dynptr,
+    /// A part of a dynptr to a packet.
+    PacketSlice,
     /// The kernel.
     Kernel,
 }
@@ -198,6 +200,8 @@ pub(super) struct Value {
     pub range: i32,
     /// Pointers: not 0 where it belongs to something that must be given back; the id of that.
     pub ref_id: u32,
+    /// Parts of dynptrs: the id of the dynptr; else 0.
+    pub dynptr_id: u32,
     /// The instruction that wrote it, for messages; no part of what it is.
     pub origin: Option<InsnIdx>,
 }
@@ -219,6 +223,7 @@ impl Value {
             id: 0,
             range: 0,
             ref_id: 0,
+            dynptr_id: 0,
             origin: None,
         }
     }

@@ -9,6 +9,7 @@ use crate::isa::{AluOp, Endian, Imm64, Operand, Reg, Size, Width};
 use crate::program::MapId;
 use crate::verify::ShiftRule;
 use crate::verify::explore::{Check, Explorer};
+use crate::verify::facts::Foreign;
 use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
 use crate::verify::value::{Kind, Value};
@@ -183,15 +184,38 @@ impl Explorer<'_> {
                 let message = format!("fd {fd} is not pointing to valid bpf_map");
                 return Err(self.refuse(Code::MapReference, message));
             }
-            Imm64::BtfId { .. } => return Err(self.unsupported("the address of a kernel variable")),
+            Imm64::BtfId { .. } => self.kernel_variable(imm)?,
             Imm64::Func(off) => self.function_address(off)?,
         };
         self.set(dst, value);
         Ok(())
     }
 
+    /// `dst = addr_space_cast(src, to, from)`: a number becomes an address in the program's arena, or back.
+    pub(in crate::verify) fn addr_space_cast(&mut self, dst: Reg, from: u16, to: u16) -> Check {
+        self.facts.foreign(self.at, Foreign::Arena);
+        if !self.has_arena {
+            let message = "addr_space_cast insn can only be used in a program that has an associated arena";
+            return Err(self.refuse(Code::ReservedForm, message));
+        }
+        match (from, to) {
+            (1, 0) => self.set(dst, Value::pointer(Kind::Arena)),
+            (0, 1) => self.set(dst, Value::UNKNOWN),
+            _ => {
+                let message = "addr_space_cast insn can only convert between address space 1 and 0";
+                return Err(self.refuse(Code::ReservedForm, message));
+            }
+        }
+        Ok(())
+    }
+
     fn operate(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, src: &Value) -> Check {
         let left = *self.state.reg(dst);
+        // Any arithmetic is allowed on addresses in an arena.
+        if left.kind == Kind::Arena {
+            self.set(dst, left);
+            return Ok(());
+        }
         match (left.is_scalar(), src.is_scalar()) {
             (true, true) => {
                 self.numbers(op, width, dst, reg, src);
@@ -280,8 +304,7 @@ impl Explorer<'_> {
             | Kind::Btf(_)
             | Kind::Buffer(_)
             | Kind::Func(_)
-            | Kind::Dynptr(_)
-            | Kind::Arena => {}
+            | Kind::Dynptr(_) => {}
             Kind::FlowKeys if known.is_some() => {}
             Kind::FlowKeys | Kind::Map(_) if known == Some(0) && op == AluOp::Add => {}
             Kind::Map(_)
@@ -289,6 +312,7 @@ impl Explorer<'_> {
             | Kind::Uninit
             | Kind::Scalar
             | Kind::Socket(_)
+            | Kind::Arena
             | Kind::FlowKeys => {
                 return forbid(format!("{} pointer arithmetic on {kind} prohibited", name(dst)));
             }

@@ -19,7 +19,7 @@ use crate::verify::refusal::name;
 use crate::verify::stack::{Byte, slot_of};
 use crate::verify::structures::holds;
 use crate::verify::transfer::MAX_OFFSET;
-use crate::verify::value::{Buffer, Flags, Kind, MemoryOwner, Socket, Value};
+use crate::verify::value::{Buffer, Dynptr, Flags, Kind, MemoryOwner, Socket, Value};
 
 /// What the arguments told of a call so far.
 #[derive(Debug, Default)]
@@ -38,6 +38,10 @@ pub(super) struct Call {
     pub releases: Option<Reg>,
     /// How many bytes the result has.
     pub alloc_size: u32,
+    /// The dynptr that it reads: what it refers to, its id, its reference.
+    pub dynptr: Option<(Dynptr, u32, u32)>,
+    /// The per-CPU variable that it is about.
+    pub percpu: Option<Value>,
     /// The function that it calls back.
     pub callback: Option<SubprogId>,
 }
@@ -162,13 +166,29 @@ impl Explorer<'_> {
                 self.check_structure_argument(reg, value, "sock_common")
             }
             Arg::Btf(name) | Arg::BtfOrNull(name) => self.check_structure_argument(reg, value, name),
-            Arg::KptrDest
-            | Arg::ReleaseKptrOrNull
-            | Arg::PercpuBtf
-            | Arg::Dynptr
-            | Arg::WriteLocalDynptr
-            | Arg::WriteRingbufDynptr
-            | Arg::ReleaseRingbufDynptr => {
+            Arg::Dynptr => {
+                call.dynptr = Some(self.dynptr_argument(reg)?);
+                Ok(())
+            }
+            Arg::WriteLocalDynptr => {
+                let memory = self.state.reg(Reg::R1);
+                if !matches!(memory.kind, Kind::MapValue(_)) {
+                    let kind = memory.kind_name();
+                    let message = format!("Unsupported reg type {kind} for bpf_dynptr_from_mem data");
+                    return Err(self.refuse_reg(Code::Dynptr, Reg::R1, message));
+                }
+                self.make_dynptr(reg, Dynptr::Local, 0)
+            }
+            Arg::WriteRingbufDynptr => {
+                let id = self.acquire();
+                self.make_dynptr(reg, Dynptr::Ringbuf, id)
+            }
+            Arg::ReleaseRingbufDynptr => self.release_dynptr(reg),
+            Arg::PercpuBtf => {
+                call.percpu = Some(*value);
+                Ok(())
+            }
+            Arg::KptrDest | Arg::ReleaseKptrOrNull => {
                 Err(self.unsupported(&format!("argument {:?} of {}", info.args[index], info.name)))
             }
             // Their type says all, or they are judged together with the length that follows.
@@ -338,7 +358,7 @@ impl Explorer<'_> {
     }
 
     /// Memory that is handed to a helper or a global function. `unknown`: it is not known afterwards.
-    pub(super) fn check_handed_memory(&mut self, request: &Request, unknown: bool) -> Check {
+    pub(in crate::verify) fn check_handed_memory(&mut self, request: &Request, unknown: bool) -> Check {
         let value = *self.state.reg(request.reg);
         match value.kind {
             Kind::Packet | Kind::PacketMeta => {
@@ -357,6 +377,8 @@ impl Explorer<'_> {
                     return Err(self.refuse_reg(Code::ArgumentSize, request.reg, "invalid zero-sized read"));
                 }
                 let extent = self.check_stack(request, frame)?;
+                let end = extent.max.saturating_add(i32::try_from(request.size).unwrap_or(i32::MAX));
+                self.before_stack_read(request.reg, extent.frame, extent.min, end)?;
                 if unknown {
                     self.clobber_stack(&extent, request.size);
                 }
@@ -457,7 +479,7 @@ impl Explorer<'_> {
     }
 
     /// A string in a map that does not change, with a zero byte at its end.
-    fn check_const_str(&mut self, reg: Reg, value: &Value) -> Check {
+    pub(in crate::verify) fn check_const_str(&mut self, reg: Reg, value: &Value) -> Check {
         let Kind::MapValue(map) = value.kind else { return Ok(()) };
         let def = self.map(map);
         let refuse = |message: String| Err(self.refuse_reg(Code::ArgumentType, reg, message));

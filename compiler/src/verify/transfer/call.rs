@@ -13,7 +13,7 @@ use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
 use crate::verify::state::{Frame, MAX_FRAMES};
 use crate::verify::structure::subprog_at;
-use crate::verify::value::{Kind, Value};
+use crate::verify::value::{Kind, MemoryOwner, Value};
 
 impl Explorer<'_> {
     /// `call target`
@@ -30,10 +30,7 @@ impl Explorer<'_> {
                     self.call_static(callee)
                 }
             }
-            CallTarget::Kfunc { id, .. } => {
-                let message = format!("call of the kernel function with BTF id {id}: not supported yet");
-                Err(self.refuse(Code::UnsupportedKfunc, message))
-            }
+            CallTarget::Kfunc { .. } => self.kfunc(target),
         }
     }
 
@@ -53,7 +50,7 @@ impl Explorer<'_> {
     }
 
     /// Calls leave nothing in `r0` to `r5`.
-    pub(super) fn destroy_caller_saved(&mut self) {
+    pub(in crate::verify) fn destroy_caller_saved(&mut self) {
         let top = self.state.top_mut();
         for reg in RegSet::CALLER_SAVED.iter() {
             top.regs[reg.index()] = Value::UNINIT;
@@ -64,6 +61,9 @@ impl Explorer<'_> {
     pub(super) fn forget_packet(&mut self) {
         let origin = Some(self.at);
         self.state.update(Value::is_any_packet, |value| *value = Value { origin, ..Value::UNKNOWN });
+        let slice =
+            |value: &Value| matches!(value.kind, Kind::Memory { owner: MemoryOwner::PacketSlice, .. });
+        self.state.update(slice, |value| *value = Value { origin, ..Value::UNINIT });
     }
 
     /// What a global function can be, to be verified apart.

@@ -11,10 +11,11 @@ use super::compat::kind;
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::program::MapId;
+use crate::verify::dynptr::slice_owner;
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::facts::Foreign;
 use crate::verify::obligations::RegSet;
-use crate::verify::value::{Flags, Kind, MemoryOwner, Socket, Value};
+use crate::verify::value::{Dynptr, Flags, Kind, MemoryOwner, Socket, Value};
 
 /// The greatest number of a helper that Linux 6.18 has (`__BPF_FUNC_MAX_ID - 1`).
 const LAST_HELPER: u32 = 211;
@@ -87,7 +88,8 @@ impl Explorer<'_> {
             self.set(Reg::R0, value);
         }
         // Linux counts a tail call among them: the other program may move the packet.
-        if info.moves_packet || id == HelperId::TailCall {
+        let writes_packet = info.name == "bpf_dynptr_write" && matches!(call.dynptr, Some((Dynptr::Skb, ..)));
+        if info.moves_packet || id == HelperId::TailCall || writes_packet {
             self.forget_packet();
         }
         if id == HelperId::TailCall { self.tail_call() } else { Ok(Next::Fall) }
@@ -118,9 +120,27 @@ impl Explorer<'_> {
                 let kind = self.kernel_structure(name)?;
                 Ok(Some(self.or_null(info, kind, call)))
             }
-            Ret::DynptrMemOrNull | Ret::KptrOrNull | Ret::MemOrBtf | Ret::MemOrBtfOrNull => {
-                Err(self.unsupported(&format!("result {:?} of {}", info.ret, info.name)))
+            Ret::DynptrMemOrNull => {
+                let Some((what, dynptr_id, ref_id)) = call.dynptr else {
+                    return Err(self.unsupported("a part of an unknown dynptr"));
+                };
+                if matches!(what, Dynptr::Skb | Dynptr::Xdp) {
+                    // Linux gives null.
+                    return Ok(Some(Value::constant(0)));
+                }
+                let kind = Kind::Memory { size: call.alloc_size, owner: slice_owner(what) };
+                let id = self.new_id();
+                Ok(Some(Value { nullable: true, id, dynptr_id, ref_id, ..Value::pointer(kind) }))
             }
+            Ret::MemOrBtf | Ret::MemOrBtfOrNull => {
+                let Some(value) = call.percpu else {
+                    return Err(self.unsupported("a copy of an unknown variable"));
+                };
+                let nullable = info.ret == Ret::MemOrBtfOrNull;
+                let id = if nullable { self.new_id() } else { 0 };
+                self.copy_of(&value).map(|value| Some(Value { nullable, id, ..value }))
+            }
+            Ret::KptrOrNull => Err(self.unsupported(&format!("result {:?} of {}", info.ret, info.name))),
             Ret::MapValueOrNull => {
                 let Some(map) = call.map else {
                     return Err(self.refuse(Code::ArgumentType, format!("{} needs a map", info.name)));

@@ -6,7 +6,7 @@
 use crate::diag::Code;
 use crate::isa::{Endianness, Operand, Reg, Size};
 use crate::program::MapId;
-use crate::verify::check::{By, Direction, Request};
+use crate::verify::check::{By, Direction, Extent, Request};
 use crate::verify::explore::{Check, Explorer};
 use crate::verify::facts::Access;
 use crate::verify::refusal::name;
@@ -102,6 +102,7 @@ impl Explorer<'_> {
             }
             Kind::Stack { frame } => {
                 let extent = self.check_stack(&request, frame)?;
+                self.before_stack_read(how.base, extent.frame, extent.min, end_of(&extent, how))?;
                 let access = self.stack_access(&extent);
                 self.record(access)?;
                 return self.load_stack(&extent, how, signed, dst);
@@ -167,6 +168,7 @@ impl Explorer<'_> {
             }
             Kind::Stack { frame } => {
                 let extent = self.check_stack(&request, frame)?;
+                self.before_stack_write(extent.frame, extent.min, end_of(&extent, how))?;
                 let access = self.stack_access(&extent);
                 self.record(access)?;
                 return self.store_stack(&extent, how.size.bytes(), stored);
@@ -209,6 +211,11 @@ impl Explorer<'_> {
         };
         Some(sized(Scalar::constant(word), size, signed))
     }
+}
+
+/// Behind the last byte that an access to a stack may touch.
+fn end_of(extent: &Extent, how: &Transfer) -> i32 {
+    extent.max.saturating_add(how.size.bytes().cast_signed())
 }
 
 /// What a load of a size makes of a number.

@@ -189,7 +189,7 @@ impl Explorer<'_> {
     }
 
     /// A helper may write any bytes of an extent.
-    pub(super) fn clobber_stack(&mut self, extent: &Extent, size: u32) {
+    pub(in crate::verify) fn clobber_stack(&mut self, extent: &Extent, size: u32) {
         let stack = self.state.frame_mut(extent.frame).stack_mut();
         for at in extent.min..extent.max + signed_size(size) {
             stack.set_byte(at, Byte::Misc);

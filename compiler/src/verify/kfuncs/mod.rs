@@ -1,0 +1,207 @@
+//! Calls of kernel functions.
+//!
+//! What a function takes and returns is read from the kernel's BTF, what else it demands from a table of names
+//! ([`table`]). Arguments are judged by the types of the parameters, and by suffixes of their names (`__sz`, `__k`,
+//! `__ign`, `__nullable`, `__str`). What is not understood is unsupported, never accepted.
+
+mod args;
+mod result;
+mod sections;
+mod table;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::explore::{Check, Explorer, Next};
+use super::facts::Foreign;
+use crate::btf::{Btf, Kind as TypeKind, TypeId};
+use crate::diag::Code;
+use crate::isa::{CallTarget, Insn, Reg};
+use crate::program::{KernelTypes, Program};
+
+use super::value::{Dynptr, Value};
+use table::Row;
+
+/// A kernel function that a program calls.
+#[derive(Clone, Debug)]
+pub(super) struct Kfunc {
+    name: String,
+    row: Option<&'static Row>,
+    params: Vec<Param>,
+    returns: TypeId,
+    /// The module whose types these are; `None` for the kernel's.
+    module: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Param {
+    name: String,
+    ty: TypeId,
+}
+
+impl Kfunc {
+    fn has(&self, flag: u16) -> bool {
+        self.row.is_some_and(|row| row.flags & flag != 0)
+    }
+}
+
+/// The kernel functions that a program calls, by the call's target.
+#[derive(Debug, Default)]
+pub(super) struct Kfuncs {
+    found: HashMap<(i32, i16), Rc<Kfunc>>,
+}
+
+impl Kfuncs {
+    /// Finds them in the kernel's types.
+    pub fn new(program: &Program) -> Self {
+        let mut all = Self::default();
+        for insn in &program.insns {
+            if let Insn::Call(CallTarget::Kfunc { id, module }) = *insn
+                && !all.found.contains_key(&(id, module))
+                && let Some(kfunc) = resolve(program, id, module)
+            {
+                all.found.insert((id, module), Rc::new(kfunc));
+            }
+        }
+        all
+    }
+
+    /// The function of a call.
+    pub fn get(&self, target: CallTarget) -> Option<&Rc<Kfunc>> {
+        match target {
+            CallTarget::Kfunc { id, module } => self.found.get(&(id, module)),
+            CallTarget::Helper(_) | CallTarget::Subprog(_) => None,
+        }
+    }
+
+    /// Whether an instruction asks an iterator: a loop goes through it that ends by itself.
+    pub fn asks_iterator(&self, insn: &Insn) -> bool {
+        match *insn {
+            Insn::Call(target) => self.get(target).is_some_and(|kfunc| kfunc.has(table::ITER_NEXT)),
+            _ => false,
+        }
+    }
+}
+
+fn types_of(
+    kernel: &KernelTypes,
+    program: &Program,
+    module: i16,
+) -> Option<(std::sync::Arc<Btf>, Option<usize>)> {
+    let KernelTypes::Kernel(kernel) = kernel else { return None };
+    match usize::try_from(module).ok()? {
+        0 => Some((kernel.vmlinux.clone(), None)),
+        number => {
+            let index = *program.modules.get(number - 1)? as usize;
+            Some((kernel.modules.get(index)?.1.clone(), Some(index)))
+        }
+    }
+}
+
+fn resolve(program: &Program, id: i32, module: i16) -> Option<Kfunc> {
+    let (btf, module) = types_of(&program.kernel, program, module)?;
+    let func = btf.get(TypeId(u32::try_from(id).ok()?)).ok().filter(|ty| ty.kind() == TypeKind::Func)?;
+    let proto = btf.get(func.referenced()).ok().filter(|ty| ty.kind() == TypeKind::FuncProto)?;
+    let name = func.name().ok()?.to_owned();
+    let params = proto.params().map(|param| {
+        let name = btf.str(param.name).unwrap_or_default().to_owned();
+        Param { name, ty: param.ty }
+    });
+    Some(Kfunc {
+        row: table::find(&name),
+        params: params.collect(),
+        returns: proto.referenced(),
+        name,
+        module,
+    })
+}
+
+/// What the arguments told of a call so far.
+#[derive(Debug, Default)]
+struct KfuncCall {
+    /// The reference to which an argument belongs.
+    ref_id: u32,
+    /// The argument that is given back.
+    releases: Option<Reg>,
+    /// The iterator: frame and slot.
+    iterator: Option<(usize, usize)>,
+    /// The dynptr that is read: what it refers to, its id, its reference.
+    dynptr: Option<(Dynptr, u32, u32)>,
+    /// Bytes of the memory that is returned, and whether it is read only.
+    memory: Option<(u32, bool)>,
+    /// A constant argument (`__k`).
+    constant: Option<u64>,
+    /// The structure of a constant argument that is a type id.
+    casts: Option<Value>,
+}
+
+impl Explorer<'_> {
+    /// The types that describe a kernel function.
+    fn kfunc_types(&self, kfunc: &Kfunc) -> Check<&Btf> {
+        match (&self.program.kernel, kfunc.module) {
+            (KernelTypes::Kernel(kernel), None) => Ok(&kernel.vmlinux),
+            (KernelTypes::Kernel(kernel), Some(module)) => match kernel.modules.get(module) {
+                Some((_, btf)) => Ok(btf),
+                None => Err(self.unsupported("a kernel function of an unknown module")),
+            },
+            (KernelTypes::Own, _) => self.kernel_types(),
+        }
+    }
+
+    /// A call of a kernel function.
+    pub(super) fn kfunc(&mut self, target: CallTarget) -> Check<Next> {
+        self.facts.foreign(self.at, Foreign::Function);
+        let Some(kfunc) = self.kfuncs.get(target).map(Rc::clone) else {
+            return Err(
+                self.refuse(Code::UnsupportedKfunc, "a kernel function that the kernel's types do not have")
+            );
+        };
+        let Some(row) = kfunc.row else {
+            if kfunc.module.is_some() {
+                let message = format!("kernel function {} of a module: not supported yet", kfunc.name);
+                return Err(self.refuse(Code::UnsupportedKfunc, message));
+            }
+            return Err(self.refuse_kfunc(&kfunc));
+        };
+        if !row.set.allows(self.kind) {
+            return Err(self.refuse_kfunc(&kfunc));
+        }
+        if !self.program.gpl_compatible {
+            let message = "cannot call kernel function from non-GPL compatible program";
+            return Err(self.refuse(Code::GplOnlyHelper, message));
+        }
+        if self.state.held.lock.is_some() {
+            let message = "function calls are not allowed while holding a lock";
+            return Err(self.refuse(Code::Lock, message));
+        }
+        if kfunc.has(table::SLEEPABLE) && !self.sleepable() {
+            let message = format!("program must be sleepable to call sleepable kfunc {}", kfunc.name);
+            return Err(self.refuse(Code::KernelFunction, message));
+        }
+        if kfunc.has(table::RCU_PROTECTED) && !self.in_rcu() {
+            let message = format!("expected an RCU CS when using {}", kfunc.name);
+            return Err(self.refuse(Code::Section, message));
+        }
+        let mut call = KfuncCall::default();
+        self.kfunc_arguments(&kfunc, &mut call)?;
+        self.kfunc_section(&kfunc)?;
+        if let Some(reg) = call.releases {
+            let id = self.state.reg(reg).ref_id;
+            self.release(id)?;
+        }
+        let result = self.kfunc_result(&kfunc, &call)?;
+        self.destroy_caller_saved();
+        if let Some(value) = result {
+            self.set(Reg::R0, value);
+        }
+        if let (true, Some((frame, slot))) = (kfunc.has(table::ITER_NEXT), call.iterator) {
+            return self.ask_iterator(frame, slot);
+        }
+        Ok(Next::Fall)
+    }
+
+    fn refuse_kfunc(&self, kfunc: &Kfunc) -> Box<crate::diag::Diagnostic> {
+        let message = format!("calling kernel function {} is not allowed", kfunc.name);
+        self.refuse(Code::KernelFunction, message)
+    }
+}
