@@ -358,6 +358,16 @@ fn what_is_no_object_is_refused_with_its_place() {
     let error = refuse(&cut);
     assert_eq!(error.to_string(), "section `maps`: malformed section: its bytes are not within the file");
 
+    // Two sections that share their bytes: reading many of those would read the file many times.
+    let mut shared = file.clone();
+    shared[at + 24..at + 32].copy_from_slice(&0_u64.to_le_bytes());
+    shared[at + 32..at + 40].copy_from_slice(&(file.len() as u64).to_le_bytes());
+    let error = refuse(&shared).to_string();
+    assert!(
+        error.starts_with("malformed section table: sections of ") && error.contains("overlap"),
+        "{error}"
+    );
+
     // A section that is smaller than the definitions in it.
     let mut cut = file.clone();
     cut[at + 32..at + 40].copy_from_slice(&24_u64.to_le_bytes());

@@ -77,6 +77,8 @@ impl<'a> Section<'a> {
 }
 
 /// Reads the section table.
+///
+/// No two sections share bytes, so that reading all of them reads the file once.
 pub(super) fn read<'a>(
     bytes: &'a [u8],
     file: &FileHeader64<Endianness>,
@@ -91,7 +93,7 @@ pub(super) fn read<'a>(
             section.data(endian, bytes).map_err(malformed)?
         }
     };
-    table
+    let sections: Vec<Section<'a>> = table
         .iter()
         .map(|header| {
             Ok(Section {
@@ -106,5 +108,13 @@ pub(super) fn read<'a>(
                 info: SectionIdx(header.sh_info(endian)),
             })
         })
-        .collect()
+        .collect::<Result<_, ElfError>>()?;
+    // The first one is no section; its size may be the number of sections.
+    let lengths = sections.iter().skip(1).map(|section| section.data.map_or(0, <[u8]>::len));
+    let total = lengths.fold(0, usize::saturating_add);
+    if total > bytes.len() {
+        let reason = format!("sections of {total} bytes overlap in a file of {}", bytes.len());
+        return Err(ElfError::Malformed { what: "section table", reason });
+    }
+    Ok(sections)
 }

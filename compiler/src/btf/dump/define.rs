@@ -48,6 +48,7 @@ impl<'a> Dump<'a> {
     /// `struct name { … }`, indented but for its first line.
     pub(super) fn record(&mut self, ty: &Type<'a>, indent: usize, depth: usize) -> Result<String, DumpError> {
         let mut text = self.tag(ty.id())?;
+        self.steps = self.steps.checked_sub(ty.len()).ok_or(DumpError::TooLong { id: self.at })?;
         let plan = self.layouts.plan(self.btf, ty, depth)?;
         let tabs = "\t".repeat(indent + 1);
         text.push_str(" {");
