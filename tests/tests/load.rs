@@ -404,6 +404,12 @@ fn bytes_that_are_no_instructions_refuse_their_program_alone() {
     assert_eq!(codes(filter), [Code::InvalidInstruction]);
     assert_eq!(filter.findings[0].insn.map(|at| at.0), Some(1));
     assert_eq!(codes(program(&object, "first")), []);
+
+    file[usize::try_from(start).expect("in the file") + 8] = 0x0d;
+    let object = load(&file, &LoadOptions::default()).expect("the others are as before");
+    assert_eq!(codes(program(&object, "filter")), [Code::UnsupportedFeature]);
+    let message = &program(&object, "filter").findings[0].message;
+    assert!(message.contains("gotox"), "{message}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::source::{Source, btf_error, data};
 use super::{LoadError, Problem, relocs};
 use crate::btf::LineInfo;
 use crate::diag::{Code, Diagnostic};
-use crate::isa::{DecodeError, Insn, decode};
+use crate::isa::{DecodeError, Insn, SlotProblem, decode};
 
 /// Most findings of one function; more say nothing new.
 pub(super) const MAX_FINDINGS: usize = 32;
@@ -57,13 +57,7 @@ impl<'s> Body<'s> {
         match decode(bytes, source.elf.endianness) {
             Ok(insns) => body.insns = insns,
             Err(error) => {
-                let at = match &error {
-                    DecodeError::Slot { at, .. } => Some(*at),
-                    DecodeError::Length { .. } | DecodeError::TooLong { .. } => None,
-                };
-                let message = format!("in `{}`: {error}", func.name);
-                let finding = Diagnostic::program(Code::InvalidInstruction, message);
-                body.findings.push(Diagnostic { insn: at, ..finding });
+                body.findings.push(undecodable(func, &error));
                 return Ok(body);
             }
         }
@@ -83,6 +77,24 @@ impl<'s> Body<'s> {
         body.lines = within(lines, func, |line| line.insn_off);
         Ok(body)
     }
+}
+
+/// Bytes that are no instructions, as a finding.
+fn undecodable(func: &Func<'_>, error: &DecodeError) -> Diagnostic {
+    /// `gotox`, a jump to an address out of a table: Linux has it since 6.19.
+    const INDIRECT_JUMP: u8 = 0x0d;
+    let (at, problem) = match error {
+        DecodeError::Slot { at, problem, .. } => (Some(*at), Some(problem)),
+        DecodeError::Length { .. } | DecodeError::TooLong { .. } => (None, None),
+    };
+    let finding = if let Some(SlotProblem::UnknownOpcode { opcode: INDIRECT_JUMP }) = problem {
+        let message = format!("in `{}`: an indirect jump (`gotox`), which Linux has since 6.19", func.name);
+        Diagnostic::program(Code::UnsupportedFeature, message)
+            .help("compile with clang's `-fno-jump-tables`, or for `-mcpu=v3`")
+    } else {
+        Diagnostic::program(Code::InvalidInstruction, format!("in `{}`: {error}", func.name))
+    };
+    Diagnostic { insn: at, ..finding }
 }
 
 /// The records of a sorted table that belong to a function.

@@ -56,12 +56,10 @@ impl<'a> Source<'a> {
                 continue;
             }
             let entries = elf.relocs(section).map_err(|e| LoadError::from(e).in_section(section.name))?;
-            if relocs.insert(section.info, entries).is_some() {
-                return Err(
-                    Problem::Duplicate { what: "relocation section of one section" }.in_section(section.name)
-                );
-            }
+            relocs.entry(section.info).or_default().extend(entries);
         }
+        // Each section's were sorted, but several may apply to one.
+        relocs.values_mut().for_each(|entries| entries.sort_by_key(|entry| entry.offset));
         let mut symbols: BTreeMap<SectionIdx, Vec<SymbolIdx>> = BTreeMap::new();
         for (index, symbol) in elf.symbols_with_index() {
             if let Some(section) = symbol.section() {
