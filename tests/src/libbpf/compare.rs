@@ -22,6 +22,9 @@ const MISSING_MAP: i32 = 2_001_000_000;
 const MISSING_KFUNC: i32 = 2_002_000_000;
 const MISSING_END: i32 = 2_003_000_000;
 
+/// Bytes of a map's name that the kernel takes.
+const KERNEL_NAME: usize = 15;
+
 /// A program that is not the same on both sides.
 #[derive(Clone, Debug)]
 pub struct Difference {
@@ -210,8 +213,9 @@ fn same_map(index: i32, fd: i32, maps: &[MapDef], prepared: &Prepared) -> bool {
     let ours = usize::try_from(index).ok().and_then(|index| maps.get(index));
     let theirs = prepared.maps.iter().find(|(_, their_fd)| *their_fd == fd);
     let (Some(ours), Some((theirs, _))) = (ours, theirs) else { return false };
-    // Global data is named after its object, too.
-    ours.name == *theirs || ours.name.starts_with('.') && theirs.ends_with(&ours.name)
+    // Global data is named after its object, too, and a name is cut at the length that the kernel takes.
+    let cut = theirs.len() == KERNEL_NAME && ours.name.starts_with(theirs);
+    ours.name == *theirs || ours.name.starts_with('.') && (theirs.ends_with(&ours.name) || cut)
 }
 
 fn show((slot, next): (RawInsn, RawInsn)) -> String {
