@@ -140,17 +140,19 @@ pub(super) fn link(
     for func in &funcs.list {
         bodies.push(Body::read(source, to, func, &core)?);
     }
+    let called: BTreeSet<usize> =
+        bodies.iter().flat_map(|body| body.calls.iter().map(|(_, target)| target.0)).collect();
+    let bases = vec![None; bodies.len()];
     let mut linker = Linker {
         funcs: &funcs,
-        bodies: &bodies,
+        bodies,
+        called: &called,
         text: source.text,
         btf: source.btf.as_ref(),
         callbacks: &source.exception_callbacks,
-        bases: vec![None; bodies.len()],
+        bases,
         linked: 0,
     };
-    let called: BTreeSet<usize> =
-        bodies.iter().flat_map(|body| body.calls.iter().map(|(_, target)| target.0)).collect();
     let mut names = BTreeSet::new();
     let mut programs = Vec::new();
     for (index, func) in funcs.list.iter().enumerate() {
@@ -229,7 +231,9 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
 
 struct Linker<'s, 'a> {
     funcs: &'s Funcs<'a>,
-    bodies: &'s [Body<'s>],
+    bodies: Vec<Body<'s>>,
+    /// Functions that others call, or take the address of.
+    called: &'s BTreeSet<usize>,
     text: Option<SectionIdx>,
     /// The object's types.
     btf: Option<&'s Arc<Btf>>,
@@ -251,7 +255,8 @@ impl Linker<'_, '_> {
         if let Ok(Some(callback)) = callback {
             self.reach(callback, &mut order, &mut slots)?;
         }
-        let mut insns = Vec::with_capacity(order.iter().map(|f| self.bodies[f.0].insns.len()).sum());
+        let mut insns = self.take_or_copy(main);
+        insns.reserve_exact(order.iter().skip(1).map(|f| self.bodies[f.0].insns.len()).sum());
         let mut subprogs = Vec::with_capacity(order.len());
         let mut core = CoreRelocations::default();
         let lines = order.iter().map(|f| self.bodies[f.0].lines.len()).sum();
@@ -267,7 +272,9 @@ impl Linker<'_, '_> {
             }
             subprogs.push(subprog);
             core.push(InsnIdx(base), &body.core);
-            insns.extend_from_slice(&body.insns);
+            if index != main {
+                insns.extend_from_slice(&body.insns);
+            }
             for &(slot, target) in &body.calls {
                 let at = base + slot;
                 let distance = i64::from(self.base(target)) - i64::from(at) - 1;
@@ -306,6 +313,15 @@ impl Linker<'_, '_> {
         program.kind = kind;
         program.exception_callback = callback.map(|base| program.subprog_of(InsnIdx(base)));
         Ok(program)
+    }
+
+    /// Instructions of a main function; its body keeps them only if other programs may have them, too.
+    fn take_or_copy(&mut self, main: FuncIdx) -> Vec<Insn> {
+        let may_be_callback = Some(self.funcs.list[main.0].section) == self.text;
+        match may_be_callback || self.called.contains(&main.0) {
+            true => self.bodies[main.0].insns.clone(),
+            false => std::mem::take(&mut self.bodies[main.0].insns),
+        }
     }
 
     /// The function that handles a program's exceptions, as a declaration tag names it. Where

@@ -44,6 +44,10 @@ impl Resolver<'_, '_, '_, '_> {
         let mut relocs = relocs[start..end.max(start)].iter().peekable();
         for slot in 0..u32::try_from(self.body.insns.len()).expect("decoded") {
             let offset = self.func.start + u64::from(slot) * 8;
+            if relocs.peek().is_none_or(|next| next.offset >= offset + 8) {
+                self.without_reloc(slot);
+                continue;
+            }
             let reloc = relocs.next_if(|r| r.offset == offset);
             if let Some(next) = relocs.peek().filter(|next| next.offset < offset + 8) {
                 let problem = Problem::Invalid {
@@ -53,16 +57,22 @@ impl Resolver<'_, '_, '_, '_> {
                 };
                 return Err(problem.in_section(self.source.section_name(self.func.section)).at(next.offset));
             }
-            match (self.body.insns[slot as usize], reloc.filter(|r| r.kind != reloc_kind::NONE)) {
-                (Insn::Call(CallTarget::Subprog(distance)), None) => self.near_call(slot, distance),
-                (Insn::LoadImm64 { imm: Imm64::Func(_), .. }, None) => {
-                    self.unresolved(slot, "the address of a function without relocation".to_owned());
-                }
-                (_, None) => {}
-                (insn, Some(reloc)) => self.apply(slot, insn, reloc)?,
+            match reloc.filter(|r| r.kind != reloc_kind::NONE) {
+                None => self.without_reloc(slot),
+                Some(reloc) => self.apply(slot, self.body.insns[slot as usize], reloc)?,
             }
         }
         Ok(())
+    }
+
+    fn without_reloc(&mut self, slot: u32) {
+        match &self.body.insns[slot as usize] {
+            Insn::Call(CallTarget::Subprog(distance)) => self.near_call(slot, *distance),
+            Insn::LoadImm64 { imm: Imm64::Func(_), .. } => {
+                self.unresolved(slot, "the address of a function without relocation".to_owned());
+            }
+            _ => {}
+        }
     }
 
     fn add(&mut self, finding: Diagnostic) {
