@@ -288,7 +288,7 @@ fn compile_unit(
     lower_entry(lowering, ir.kind, compiler.fresh());
     let entry = compiler.compile(&ir.name, "entry")?;
     let tail_call_maps = tail_call_maps(&ir);
-    Ok(UnitCode { name: ir.name, functions, entry, tail_call_maps })
+    Ok(UnitCode { name: ir.name, functions, entry, hosts: ir.hosts, tail_call_maps })
 }
 
 /// The maps through which a program makes tail calls.

@@ -113,4 +113,9 @@ static long (*const bpf_xdp_store_bytes)(struct xdp_md *ctx, __u32 offset, const
 				 ##__VA_ARGS__);                               \
 	})
 
+// Functions and variables that the kernel, or a host, defines.
+#define __ksym __attribute__((section(".ksyms")))
+#define __weak __attribute__((weak))
+#define bpf_ksym_exists(symbol) (!!(symbol))
+
 #endif

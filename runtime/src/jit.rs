@@ -34,6 +34,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use brolga_abi::symbols::HOST_PREFIX;
 use brolga_compiler::diag::Diagnostic;
 use brolga_compiler::options::CodeOptions;
 use brolga_compiler::pipeline::{self, CompileError, Unit};
@@ -43,7 +44,9 @@ use brolga_compiler::verify::{self, Accepted, Stats};
 use crate::helpers::resolve;
 use crate::module::{Code, MapSpec, Module, ModuleInner, ModuleProgram, ProgramInfo, VariableSpec};
 
+pub use crate::host::HostFunction;
 pub use brolga_compiler as compiler;
+pub use brolga_compiler::program::HostFunctionError;
 
 /// How a module is made.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +61,8 @@ pub struct Options {
     pub programs: Programs,
     /// What becomes of the others where one is refused.
     pub refusals: Refusals,
+    /// Native functions that programs may call.
+    pub host_functions: Vec<HostFunction>,
 }
 
 /// Which programs of an object are wanted.
@@ -131,6 +136,13 @@ pub enum Error {
     Refused(Vec<Refused>),
     /// Programs of two kinds use one `prog_array`.
     MixedKinds(MixedKinds),
+    /// A native function has another prototype than the one with which programs were verified.
+    HostFunction {
+        /// The one of the programs.
+        expected: Box<program::HostFunction>,
+        /// The native one.
+        given: Box<program::HostFunction>,
+    },
     /// An accepted program could not be compiled.
     Compile(CompileError),
 }
@@ -147,6 +159,9 @@ impl fmt::Display for Error {
                 f.write_str(&texts.join("; "))
             }
             Self::MixedKinds(error) => error.fmt(f),
+            Self::HostFunction { expected, given } => {
+                write!(f, "programs were verified for the host function `{expected}`, and given `{given}`")
+            }
             Self::Compile(error) => error.fmt(f),
         }
     }
@@ -172,7 +187,10 @@ impl From<CompileError> for Error {
 ///
 /// See [`Error`].
 pub fn load(bytes: &[u8], options: &Options) -> Result<Loaded, Error> {
-    let object = program::load(bytes, &options.load)?;
+    let mut load = options.load.clone();
+    let hosts = options.host_functions.iter().map(|function| function.prototype().clone());
+    load.host_functions = load.host_functions.iter().cloned().chain(hosts).collect();
+    let object = program::load(bytes, &load)?;
     compile(&object, options)
 }
 
@@ -205,7 +223,7 @@ pub fn compile(object: &Object, options: &Options) -> Result<Loaded, Error> {
     if options.refusals == Refusals::Fail && !refused.is_empty() {
         return Err(Error::Refused(refused));
     }
-    let module = build(object, &accepted, &options.code)?;
+    let module = build(object, &accepted, options)?;
     let stats = accepted.iter().map(|(_, proof)| proof.stats).collect();
     Ok(Loaded { module, stats, refused })
 }
@@ -235,7 +253,7 @@ fn select<'o>(object: &'o Object, wanted: &Programs) -> Result<Vec<&'o Program>,
     Ok(object.programs.iter().zip(picked).filter_map(|(program, picked)| picked.then_some(program)).collect())
 }
 
-fn build(object: &Object, accepted: &[(&Program, Accepted)], options: &CodeOptions) -> Result<Module, Error> {
+fn build(object: &Object, accepted: &[(&Program, Accepted)], options: &Options) -> Result<Module, Error> {
     let units: Vec<_> =
         accepted.iter().map(|(program, proof)| Unit { program, facts: &proof.facts }).collect();
     let maps = (0..).map(MapId).zip(object.maps.iter()).map(|(id, map)| map_spec(id, map, accepted));
@@ -243,7 +261,14 @@ fn build(object: &Object, accepted: &[(&Program, Accepted)], options: &CodeOptio
     let (programs, code) = if units.is_empty() {
         (Vec::new(), None)
     } else {
-        let code = pipeline::compile_jit(&units, options, &resolve)?;
+        let code = {
+            check_host_functions(accepted, &options.host_functions)?;
+            let symbol = |symbol: &str| match symbol.strip_prefix(HOST_PREFIX) {
+                Some(name) => host_function(&options.host_functions, name).map(|found| found.address()),
+                None => resolve(symbol),
+            };
+            pipeline::compile_jit(&units, &options.code, &symbol)?
+        };
         let program = |(index, (program, _)): (usize, &(&Program, Accepted))| ModuleProgram {
             info: ProgramInfo {
                 name: program.name.clone(),
@@ -263,6 +288,28 @@ fn build(object: &Object, accepted: &[(&Program, Accepted)], options: &CodeOptio
         programs,
         code,
     }))
+}
+
+/// The host's function of a name: the first.
+fn host_function<'h>(functions: &'h [HostFunction], name: &str) -> Option<&'h HostFunction> {
+    functions.iter().find(|function| function.prototype().name == name)
+}
+
+/// The native functions must have the prototypes that the programs were verified with.
+fn check_host_functions(accepted: &[(&Program, Accepted)], given: &[HostFunction]) -> Result<(), Error> {
+    for function in accepted.iter().flat_map(|(program, _)| program.host_functions.iter()) {
+        match host_function(given, &function.name) {
+            Some(native) if *native.prototype() != *function => {
+                return Err(Error::HostFunction {
+                    expected: Box::new(function.clone()),
+                    given: Box::new(native.prototype().clone()),
+                });
+            }
+            // Where it is called, its symbol will be missed.
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
 }
 
 fn map_spec(id: MapId, map: &MapDef, accepted: &[(&Program, Accepted)]) -> Result<MapSpec, MixedKinds> {

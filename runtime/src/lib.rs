@@ -15,6 +15,8 @@ mod contexts;
 mod error;
 mod helpers;
 mod hook;
+#[cfg(feature = "jit")]
+mod host;
 mod instance;
 #[cfg(feature = "jit")]
 pub mod jit;

@@ -41,7 +41,9 @@ fn objects_are_what_clang_makes_of_the_sources() {
         eprintln!("skipped: `{clang}` is not installed");
         return;
     }
-    for (directory, least) in [("examples", 4), ("cli/tests/data", 2), ("benches/programs", 16)] {
+    for (directory, least) in
+        [("examples", 5), ("tests/cases/programs/host", 1), ("cli/tests/data", 2), ("benches/programs", 16)]
+    {
         let directory = examples().join("..").join(directory);
         let rebuilt = tempfile::tempdir().expect("a temporary directory");
         let status =

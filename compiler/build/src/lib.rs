@@ -37,7 +37,7 @@ use brolga_compiler::diag::{Diagnostic, render};
 use brolga_compiler::isa::disasm;
 use brolga_compiler::options::{CodeOptions, CpuFeatures, Target};
 use brolga_compiler::pipeline::{self, CompileError, ModuleInfo, Unit};
-use brolga_compiler::program::{self, LoadError, LoadOptions, Object, Program};
+use brolga_compiler::program::{self, HostFunction, LoadError, LoadOptions, Object, Program};
 use brolga_compiler::verify::{self, Accepted};
 
 /// Compiles one object.
@@ -48,6 +48,7 @@ pub struct Builder {
     kinds: BTreeMap<String, ProgramKind>,
     raw_memory_len: u32,
     kernel: program::Target,
+    host_functions: Vec<HostFunction>,
     features: CpuFeatures,
     globals: Vec<(String, Vec<u8>)>,
 }
@@ -139,6 +140,7 @@ impl Builder {
             kinds: BTreeMap::new(),
             raw_memory_len: 0,
             kernel: program::Target::default(),
+            host_functions: Vec::new(),
             features: CpuFeatures::Baseline,
             globals: Vec::new(),
         }
@@ -177,6 +179,14 @@ impl Builder {
     #[must_use]
     pub fn features(mut self, features: CpuFeatures) -> Self {
         self.features = features;
+        self
+    }
+
+    /// A function of the host that programs may call as `extern … __ksym`. The code refers to it by the symbol
+    /// `brolga_host_NAME`, which the crate must define with this prototype, as `#[unsafe(no_mangle)] extern "C"`.
+    #[must_use]
+    pub fn host_function(mut self, function: HostFunction) -> Self {
+        self.host_functions.push(function);
         self
     }
 
@@ -235,6 +245,7 @@ impl Builder {
             kinds: self.kinds.clone(),
             raw_memory_len: self.raw_memory_len,
             target: self.kernel.clone(),
+            host_functions: self.host_functions.clone().into(),
         };
         let mut object = program::load(bytes, &options).map_err(load_error)?;
         for (name, bytes) in &self.globals {

@@ -1,6 +1,10 @@
 //! What both backends do alike: declare functions and what they call, and define their bytes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use brolga_abi::symbols::HOST_PREFIX;
 
 use cranelift_codegen::binemit::Addend;
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
@@ -8,7 +12,7 @@ use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
 use super::code::{Code, RelocTarget};
 use crate::diag::CompileError;
 use crate::lower::{Callee, body_signature, entry_signature};
-use crate::program::{MapId, SubprogId};
+use crate::program::{HostFunction, MapId, SubprogId};
 
 /// The code of one program.
 #[derive(Clone, Debug)]
@@ -19,11 +23,24 @@ pub struct UnitCode {
     pub functions: Vec<Option<Code>>,
     /// The function that it exports.
     pub entry: Code,
+    /// Functions of the host that it may call.
+    pub hosts: Arc<[HostFunction]>,
     /// The maps through which it makes tail calls.
     pub tail_call_maps: BTreeSet<MapId>,
 }
 
 impl UnitCode {
+    /// The symbol of what is called outside of the module; none of its own functions.
+    fn symbol(&self, callee: Callee) -> Option<Cow<'static, str>> {
+        match callee {
+            Callee::Host(index) => {
+                let name = &self.hosts.get(index as usize)?.name;
+                Some(format!("{HOST_PREFIX}{name}").into())
+            }
+            Callee::Helper(_) | Callee::Routine(_) | Callee::Function(_) => callee.symbol().map(Into::into),
+        }
+    }
+
     /// Bytes of all functions, with room for their alignment.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -31,11 +48,11 @@ impl UnitCode {
         codes.map(|code| code.bytes.len() + 64).sum()
     }
 
-    /// The symbols of the runtime that the code needs.
-    pub fn symbols(&self) -> impl Iterator<Item = &'static str> {
+    /// The symbols of the runtime and of the host that the code needs.
+    pub fn symbols(&self) -> impl Iterator<Item = Cow<'static, str>> {
         let codes = self.functions.iter().flatten().chain([&self.entry]);
         codes.flat_map(|code| &code.relocs).filter_map(|reloc| match reloc.target {
-            RelocTarget::Callee(callee) => callee.symbol(),
+            RelocTarget::Callee(callee) => self.symbol(callee),
             RelocTarget::Own(_) => None,
         })
     }
@@ -81,7 +98,7 @@ fn define_unit(
     module: &mut dyn Module,
     unit: &UnitCode,
     names: &UnitNames,
-    runtime: &mut BTreeMap<&'static str, FuncId>,
+    runtime: &mut BTreeMap<Cow<'static, str>, FuncId>,
 ) -> Result<Placed, CompileError> {
     let entry_signature = entry_signature(module.isa());
     let body_signature = body_signature();
@@ -120,7 +137,7 @@ fn define_unit(
 /// What names stand for while one program is defined.
 struct Named<'a> {
     functions: &'a [Option<FuncId>],
-    runtime: &'a mut BTreeMap<&'static str, FuncId>,
+    runtime: &'a mut BTreeMap<Cow<'static, str>, FuncId>,
     unit: &'a UnitCode,
 }
 
@@ -145,23 +162,23 @@ impl Named<'_> {
     }
 
     fn target(&mut self, module: &mut dyn Module, callee: Callee) -> Result<FuncId, CompileError> {
-        let symbol = match (callee, callee.symbol()) {
+        let symbol = match (callee, self.unit.symbol(callee)) {
             (Callee::Function(index), _) => {
                 let id = self.functions.get(index as usize).copied().flatten();
                 return id.ok_or_else(|| self.internal(format!("function {index} is missing")));
             }
-            (Callee::Helper(_) | Callee::Routine(_), Some(symbol)) => symbol,
-            (Callee::Helper(_) | Callee::Routine(_), None) => {
+            (Callee::Helper(_) | Callee::Routine(_) | Callee::Host(_), Some(symbol)) => symbol,
+            (Callee::Helper(_) | Callee::Routine(_) | Callee::Host(_), None) => {
                 return Err(self.internal("a callee without symbol"));
             }
         };
-        if let Some(id) = self.runtime.get(symbol) {
+        if let Some(id) = self.runtime.get(&symbol) {
             return Ok(*id);
         }
         // How a helper is called was settled when the caller was compiled; here only its name counts.
         let signature = entry_signature(module.isa());
         let id =
-            module.declare_function(symbol, Linkage::Import, &signature).map_err(|e| self.internal(e))?;
+            module.declare_function(&symbol, Linkage::Import, &signature).map_err(|e| self.internal(e))?;
         self.runtime.insert(symbol, id);
         Ok(id)
     }

@@ -243,6 +243,8 @@ impl Checker<'_> {
             }
             Op::CallHelper { args, helper } => self.call(args.as_slice(), helper.info().args.len())?,
             Op::CallRoutine { args, routine } => self.call(args.as_slice(), routine.info().args)?,
+            // How many there are is the host's to say; at most as many as registers hold.
+            Op::CallHost { args, .. } => self.call(args.as_slice(), args.as_slice().len())?,
             Op::CallSubprog { args, .. } => self.call(args.as_slice(), 5)?,
         };
         if want == result { Ok(()) } else { Err("the result has the wrong type".to_owned()) }

@@ -6,7 +6,7 @@ use brolga_abi::NativeKind;
 
 use super::ops::{Edge, Op, Terminator};
 use crate::isa::InsnIdx;
-use crate::program::{MapDef, SubprogId};
+use crate::program::{HostFunction, MapDef, SubprogId};
 
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident, $letter:literal) => {
@@ -141,6 +141,8 @@ pub struct Unit {
     pub kind: NativeKind,
     /// Its maps.
     pub maps: Arc<[MapDef]>,
+    /// Functions of the host that it may call.
+    pub hosts: Arc<[HostFunction]>,
     /// Its functions by [`SubprogId`]; `None` for those that are never called.
     pub functions: Vec<Option<Function>>,
 }

@@ -342,6 +342,13 @@ pub enum Op {
         /// As many as its row has.
         args: Args,
     },
+    /// Calls a function of the host; yields r0 as I64.
+    CallHost {
+        /// Its index in [`super::Unit::hosts`].
+        function: u32,
+        /// As many as it has parameters.
+        args: Args,
+    },
     /// Calls a function of this program; yields r0 as I64.
     CallSubprog {
         /// Which.
@@ -389,6 +396,7 @@ impl Op {
             | Self::StoreRelease { .. }
             | Self::CallHelper { .. }
             | Self::CallRoutine { .. }
+            | Self::CallHost { .. }
             | Self::CallSubprog { .. } => false,
         }
     }
@@ -424,6 +432,7 @@ impl Op {
             | Self::CpuId
             | Self::CallHelper { .. }
             | Self::CallRoutine { .. }
+            | Self::CallHost { .. }
             | Self::CallSubprog { .. } => None,
         }
     }
@@ -467,6 +476,7 @@ impl Op {
             Self::MapElemAddr { index, .. } => f(index),
             Self::CallHelper { args, .. }
             | Self::CallRoutine { args, .. }
+            | Self::CallHost { args, .. }
             | Self::CallSubprog { args, .. } => args.as_mut_slice().iter_mut().for_each(f),
         }
     }

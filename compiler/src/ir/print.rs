@@ -90,6 +90,7 @@ impl fmt::Display for Op {
             Self::CpuId => f.write_str("cpu_id"),
             Self::CallHelper { helper, args } => write!(f, "call {}({args})", helper.info().name),
             Self::CallRoutine { routine, args } => write!(f, "call {}({args})", routine.info().symbol),
+            Self::CallHost { function, args } => write!(f, "call host {function}({args})"),
             Self::CallSubprog { subprog, args, tail_calls: _ } => {
                 write!(f, "call subprog {}({args})", subprog.0)
             }

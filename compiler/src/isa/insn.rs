@@ -200,9 +200,15 @@ pub enum CallTarget {
     Kfunc {
         /// Type id of the function.
         id: i32,
-        /// Index of the module's BTF in the descriptor array; 0 for vmlinux.
+        /// Index of the module's BTF in the descriptor array; 0 for vmlinux. [`CallTarget::HOST`]:
+        /// no kernel function but one of the host, and `id` is its index.
         module: i16,
     },
+}
+
+impl CallTarget {
+    /// The module of functions that are the host's own, which no kernel has.
+    pub const HOST: i16 = -1;
 }
 
 /// Where a legacy packet load takes its offset from.

@@ -14,7 +14,8 @@ use super::callee::Callee;
 use super::entry::{body_signature, signature};
 use super::{FunctionLowering, native};
 use crate::ir::{Args, Edge, TailCalls, Value};
-use crate::program::{MapId, SubprogId};
+use crate::isa::Size;
+use crate::program::{HostParam, HostScalar, MapId, SubprogId};
 
 impl FunctionLowering<'_> {
     pub(super) fn call_helper(&mut self, helper: HelperId, args: &Args) -> clif::Value {
@@ -32,6 +33,47 @@ impl FunctionLowering<'_> {
         let callee = self.callees.get(self.builder.func, callee, || signature(conv, words.len()));
         let call = self.builder.ins().call(callee, &words);
         self.builder.inst_results(call)[0]
+    }
+
+    /// The host's functions are C's: their words are extended as their types say, and theirs for them.
+    pub(super) fn call_host(&mut self, function: u32, args: &Args) -> clif::Value {
+        let host = &self.unit.hosts[function as usize];
+        let mut words = Vec::with_capacity(args.as_slice().len());
+        for (param, arg) in host.params.iter().zip(args.as_slice()) {
+            let word = self.value(*arg);
+            words.push(match *param {
+                HostParam::Scalar(scalar) => {
+                    // RISC-V hands over every 32-bit integer with its sign.
+                    let riscv = self.isa.name() == "riscv64";
+                    self.extended(
+                        word,
+                        HostScalar { signed: scalar.signed || riscv && scalar.size == Size::W, ..scalar },
+                    )
+                }
+                HostParam::Memory { .. } | HostParam::Buffer { .. } | HostParam::Context => word,
+            });
+        }
+        let conv = self.isa.default_call_conv();
+        let callee =
+            self.callees.get(self.builder.func, Callee::Host(function), || signature(conv, words.len()));
+        let call = self.builder.ins().call(callee, &words);
+        let result = self.builder.inst_results(call)[0];
+        host.returns.map_or(result, |scalar| self.extended(result, scalar))
+    }
+
+    /// The low bits of a word, as an integer of 64 bits.
+    fn extended(&mut self, word: clif::Value, scalar: HostScalar) -> clif::Value {
+        let narrow = match scalar.size {
+            Size::B => types::I8,
+            Size::H => types::I16,
+            Size::W => types::I32,
+            Size::DW => return word,
+        };
+        let low = self.builder.ins().ireduce(narrow, word);
+        match scalar.signed {
+            true => self.builder.ins().sextend(types::I64, low),
+            false => self.builder.ins().uextend(types::I64, low),
+        }
     }
 
     pub(super) fn call_subprog(

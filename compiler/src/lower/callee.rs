@@ -15,6 +15,8 @@ pub enum Callee {
     Helper(HelperId),
     /// A routine of the runtime.
     Routine(Routine),
+    /// A function of the host: its index in the program's list.
+    Host(u32),
     /// A function of the same program: the index of its subprogram.
     Function(u32),
 }
@@ -22,6 +24,7 @@ pub enum Callee {
 const HELPER: u32 = 1;
 const ROUTINE: u32 = 2;
 const FUNCTION: u32 = 3;
+const HOST: u32 = 4;
 
 impl Callee {
     /// As a name within a Cranelift function.
@@ -30,6 +33,7 @@ impl Callee {
         let (namespace, index) = match self {
             Self::Helper(helper) => (HELPER, helper as u32),
             Self::Routine(routine) => (ROUTINE, routine as u32),
+            Self::Host(index) => (HOST, index),
             Self::Function(index) => (FUNCTION, index),
         };
         UserExternalName { namespace, index }
@@ -41,18 +45,19 @@ impl Callee {
         match name.namespace {
             HELPER => HELPERS.get(name.index as usize).map(|row| Self::Helper(row.id)),
             ROUTINE => ROUTINES.get(name.index as usize).map(|row| Self::Routine(row.routine)),
+            HOST => Some(Self::Host(name.index)),
             FUNCTION => Some(Self::Function(name.index)),
             _ => None,
         }
     }
 
-    /// The symbol of the runtime, where the callee is one.
+    /// The symbol of the runtime, where the callee is part of it.
     #[must_use]
     pub const fn symbol(self) -> Option<&'static str> {
         match self {
             Self::Helper(helper) => Some(helper.info().symbol),
             Self::Routine(routine) => Some(routine.info().symbol),
-            Self::Function(_) => None,
+            Self::Host(_) | Self::Function(_) => None,
         }
     }
 }

@@ -155,6 +155,7 @@ impl<'a> FunctionLowering<'a> {
             Op::CpuId => self.cpu_id(),
             Op::CallHelper { helper, args } => self.call_helper(helper, &args),
             Op::CallRoutine { routine, args } => self.call_routine(routine, &args),
+            Op::CallHost { function, args } => self.call_host(function, &args),
             Op::CallSubprog { subprog, args, tail_calls } => self.call_subprog(subprog, &args, tail_calls),
         };
         if let Some(result) = data.result {

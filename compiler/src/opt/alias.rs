@@ -80,7 +80,7 @@ pub fn may_write(op: &Op, range: &Range) -> bool {
         | Op::AtomicCas { mem, size, .. } => !private(range) || Range::new(mem, size).may_overlap(range),
         Op::LoadAcquire { .. } => !private(range),
         Op::CallHelper { helper, .. } => helper_may_write(helper, range),
-        Op::CallRoutine { .. } | Op::CallSubprog { .. } => true,
+        Op::CallRoutine { .. } | Op::CallHost { .. } | Op::CallSubprog { .. } => true,
         Op::Const(_)
         | Op::Binary { .. }
         | Op::Unary { .. }
@@ -109,7 +109,7 @@ pub fn may_read(op: &Op, range: &Range) -> bool {
         | Op::AtomicCas { mem, size, .. }
         | Op::LoadAcquire { mem, size } => !private(range) || Range::new(mem, size).may_overlap(range),
         Op::CallHelper { helper, .. } => !touches_nothing(helper),
-        Op::CallRoutine { .. } | Op::CallSubprog { .. } => true,
+        Op::CallRoutine { .. } | Op::CallHost { .. } | Op::CallSubprog { .. } => true,
         Op::Const(_)
         | Op::Binary { .. }
         | Op::Unary { .. }

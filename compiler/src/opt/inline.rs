@@ -243,6 +243,7 @@ impl<'a> Inliner<'a> {
             | Op::CpuId
             | Op::CallHelper { .. }
             | Op::CallRoutine { .. }
+            | Op::CallHost { .. }
             | Op::CallSubprog { .. } => {}
         }
         op

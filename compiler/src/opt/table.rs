@@ -65,6 +65,7 @@ pub fn key(op: &Op, ty: Type) -> Option<Key> {
         | Op::StoreRelease { .. }
         | Op::CallHelper { .. }
         | Op::CallRoutine { .. }
+        | Op::CallHost { .. }
         | Op::CallSubprog { .. } => return None,
     })
 }

@@ -327,7 +327,13 @@ fn switch(cases: &[u64]) -> ir::Unit {
     let cases = cases.iter().map(|case| (*case, edge(case.wrapping_mul(3)))).collect();
     function.block_mut(entry).end = Terminator::Switch { value: params[1], cases, default };
     let kind = brolga_abi::NativeKind::RawMemory;
-    ir::Unit { name: "switch".to_owned(), kind, maps: Arc::from([]), functions: vec![Some(function)] }
+    ir::Unit {
+        name: "switch".to_owned(),
+        kind,
+        maps: Arc::from([]),
+        hosts: Arc::from([]),
+        functions: vec![Some(function)],
+    }
 }
 
 #[test]

@@ -179,6 +179,7 @@ pub(super) fn link(
         program.maps = Arc::clone(defs);
         program.externs = Arc::clone(&externs.list);
         program.modules = Arc::clone(&externs.modules);
+        program.host_functions = Arc::clone(&options.host_functions);
         program.gpl_compatible = gpl_compatible;
         program.endianness = source.elf.endianness;
         program.raw_memory_len = options.raw_memory_len;

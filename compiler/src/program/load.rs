@@ -8,7 +8,7 @@ use brolga_abi::ProgramKind;
 use super::externs::Externs;
 use super::maps::{Maps, assign_programs};
 use super::source::{Source, data};
-use super::{LoadError, MapDef, Object, Problem, Program, Target, link};
+use super::{HostFunction, LoadError, MapDef, Object, Problem, Program, Target, link};
 
 /// What an object does not say itself.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct LoadOptions {
     pub raw_memory_len: u32,
     /// The kernel, or what stands for one.
     pub target: Target,
+    /// What the host lets programs call. One of a kernel function's name takes its place.
+    pub host_functions: Arc<[HostFunction]>,
 }
 
 /// Licences that Linux takes as compatible with the GPL.
@@ -38,7 +40,7 @@ const GPL_COMPATIBLE: &[&str] =
 pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     let source = Source::read(bytes)?;
     let license = license(&source)?;
-    let mut externs = Externs::read(&source, &options.target)?;
+    let mut externs = Externs::read(&source, options)?;
     let mut maps = Maps::read(&source, options.target.version, externs.take_kconfig())?;
     maps.add_struct_ops(&source, &options.target.types)?;
     let defs: Arc<[MapDef]> = std::mem::take(&mut maps.defs).into();

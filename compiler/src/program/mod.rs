@@ -37,7 +37,10 @@ use crate::isa::{Endianness, Insn, InsnIdx};
 
 pub use core::{CoreRelocation, CoreRelocations, POISON};
 pub use error::{Fault, LoadError, Place, Problem};
-pub use externs::{ConfigType, Extern, ExternKind, Missing, POISON_CALL, Resolution};
+pub use externs::{
+    ConfigType, Extern, ExternKind, HostAccess, HostFunction, HostFunctionError, HostParam, HostScalar,
+    Missing, POISON_CALL, Resolution,
+};
 pub use lines::{Lines, SourceLine};
 pub use load::{LoadOptions, load};
 pub use tail_calls::{MixedKinds, prog_array_owner};
@@ -369,6 +372,9 @@ pub struct Program {
     /// Modules of [`Program::kernel`] to which calls and addresses refer, by index in
     /// [`Kernel::modules`]. An instruction counts them from 1; 0 is the kernel itself.
     pub modules: Arc<[u32]>,
+    /// Functions of the host that it may call: [`CallTarget::HOST`](crate::isa::CallTarget::HOST)
+    /// marks the calls.
+    pub host_functions: Arc<[HostFunction]>,
     /// Source lines, sorted by instruction; may be empty.
     pub lines: Lines,
     /// Byte order of memory as its instructions see it.
@@ -446,6 +452,7 @@ impl Program {
             struct_ops: None,
             externs: Arc::new([]),
             modules: Arc::new([]),
+            host_functions: Arc::new([]),
             lines: Lines::default(),
             endianness: Endianness::Little,
             gpl_compatible: true,

@@ -189,6 +189,9 @@ impl Resolver<'_, '_, '_, '_> {
             (ExternKind::Function, &Resolution::Kernel { id, module }) => {
                 CallTarget::Kfunc { id: id.0.cast_signed(), module }
             }
+            (ExternKind::Function, Resolution::Host(index)) => {
+                CallTarget::Kfunc { id: index.cast_signed(), module: CallTarget::HOST }
+            }
             (ExternKind::Function, Resolution::Absent) => {
                 let index = u32::try_from(index).expect("fewer externs than symbols");
                 CallTarget::Helper(POISON_CALL.saturating_add(index))
@@ -217,6 +220,8 @@ impl Resolver<'_, '_, '_, '_> {
                 Imm64::BtfId { id: id.0.cast_signed(), btf_fd: module.into() }
             }
             (_, &Resolution::Address(address), _) => Imm64::Value(address),
+            // It exists; where it is, programs have no use for.
+            (_, Resolution::Host(_), _) => Imm64::Value(1),
             (_, Resolution::Absent | Resolution::Value | Resolution::Missing(_), _) => Imm64::Value(0),
         };
         if let Some(Insn::LoadImm64 { imm, .. }) = self.body.insns.get_mut(slot as usize) {

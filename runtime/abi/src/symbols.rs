@@ -1,9 +1,13 @@
 //! Symbols between objects and runtime that are not in the helper table.
 //!
-//! Every symbol starts with `brolga_v1_`: two ABI versions never link by accident.
+//! Every symbol of ours starts with `brolga_v1_`: two ABI versions never link by accident.
 
 /// What every symbol starts with.
 pub const PREFIX: &str = "brolga_v1_";
+
+/// What the symbol of a function of the host starts with; the name by which programs call it follows.
+/// Its C prototype is the host's own, so no version is part of it.
+pub const HOST_PREFIX: &str = "brolga_host_";
 
 /// A routine of the runtime that compiled code calls besides helpers: the lowering picks one where
 /// the facts say more than the helper's contract does.

@@ -47,9 +47,10 @@ impl Engine for Jit {
             jit::Error::Compile(brolga_compiler::pipeline::CompileError::Unsupported { .. }) => {
                 Error::Unsupported(error.to_string())
             }
-            jit::Error::Compile(_) | jit::Error::Load(_) | jit::Error::NoProgram { .. } => {
-                Error::Failed(error.to_string())
-            }
+            jit::Error::Compile(_)
+            | jit::Error::Load(_)
+            | jit::Error::NoProgram { .. }
+            | jit::Error::HostFunction { .. } => Error::Failed(error.to_string()),
         })?;
         let cpus = if self.cpus == 0 { 2 } else { self.cpus };
         let runtime = Runtime::new(RuntimeOptions::with_cpus(cpus));

@@ -6,6 +6,7 @@ use brolga_compiler::isa::{
 
 use super::fault::{Cause, Fault};
 use super::helpers::{self, After};
+use super::host;
 use super::memory::{RegionId, What};
 use super::{Machine, alu};
 
@@ -304,6 +305,17 @@ impl Run<'_> {
                 self.stack = self.machine.memory.add(What::Stack, vec![0; FRAME_BYTES], true);
                 self.set_frame();
                 Ok(Next::Jump(i64::from(off)))
+            }
+            CallTarget::Kfunc { id, module: CallTarget::HOST } => {
+                let index = usize::try_from(id).unwrap_or(usize::MAX);
+                let functions = std::sync::Arc::clone(&self.machine.programs[self.program].host_functions);
+                let unknown = || Cause::Unsupported(format!("host function {id}"));
+                let function = functions.get(index).ok_or_else(unknown)?;
+                let args = [1, 2, 3, 4, 5].map(|i| self.regs[i]);
+                let result = host::call(self.machine, function, args)?;
+                self.clobber(0..6);
+                self.regs[0] = result;
+                Ok(Next::Follow)
             }
             CallTarget::Kfunc { id, .. } => Err(Cause::Unsupported(format!("kernel function {id}"))),
         }

@@ -9,6 +9,7 @@ pub mod alu;
 pub mod exec;
 pub mod fault;
 pub mod helpers;
+pub mod host;
 pub mod maps;
 pub mod memory;
 
@@ -58,6 +59,8 @@ pub struct Machine {
     pub(crate) maps: Vec<Map>,
     pub(crate) memory: Memory,
     pub(crate) hooks: Hooks,
+    /// Functions of the host by name.
+    pub hosts: Vec<(&'static str, host::HostCode)>,
     /// The context of the current run.
     pub(crate) context: Option<RegionId>,
     /// Instructions that a run may execute.
@@ -88,6 +91,7 @@ impl Machine {
             maps,
             memory,
             hooks,
+            hosts: Vec::new(),
             context: None,
             fuel: FUEL,
             strict: false,

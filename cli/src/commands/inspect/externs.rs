@@ -19,7 +19,7 @@ pub(super) struct ExternReport<'a> {
     #[serde(rename = "type")]
     ty: Option<String>,
     weak: bool,
-    /// `value`, `address`, `kernel`, `absent` or `missing`.
+    /// `value`, `address`, `kernel`, `host`, `absent` or `missing`.
     resolution: &'static str,
     /// `config`: its value.
     value: Option<serde_json::Value>,
@@ -80,6 +80,10 @@ impl<'a> ExternReport<'a> {
                 self.module = module_name(*module, object, kernel);
                 let of = self.module.map_or_else(String::new, |module| format!(" of {module}"));
                 self.text = format!("= type {}{of}", id.0);
+            }
+            Resolution::Host(_) => {
+                self.resolution = "host";
+                self.text = "= a function of the host".to_owned();
             }
             Resolution::Absent => {
                 self.resolution = "absent";

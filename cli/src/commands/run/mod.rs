@@ -124,9 +124,10 @@ fn refused(error: jit::Error) -> Result<ExitCode, Failure> {
             Ok(ExitCode::from(objects::exit_code(verdicts)))
         }
         jit::Error::Compile(error) => Err(error.into()),
-        error @ (jit::Error::Load(_) | jit::Error::NoProgram { .. } | jit::Error::MixedKinds(_)) => {
-            Err(usage(error))
-        }
+        error @ (jit::Error::Load(_)
+        | jit::Error::NoProgram { .. }
+        | jit::Error::MixedKinds(_)
+        | jit::Error::HostFunction { .. }) => Err(usage(error)),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn load(
     let mut builder = JITBuilder::with_isa(isa, cranelift_module::default_libcall_names());
     for symbol in units.iter().flat_map(UnitCode::symbols) {
         let address =
-            resolve(symbol).ok_or_else(|| CompileError::UnresolvedSymbol { symbol: symbol.to_owned() })?;
+            resolve(&symbol).ok_or_else(|| CompileError::UnresolvedSymbol { symbol: symbol.to_string() })?;
         builder.symbol(symbol, address);
     }
     let size = units.iter().map(UnitCode::size).sum::<usize>() + SLACK;

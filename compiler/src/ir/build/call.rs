@@ -26,6 +26,7 @@ impl Builder<'_> {
                 self.call_helper(helper)
             }
             CallTarget::Subprog(_) => self.call_subprog(),
+            CallTarget::Kfunc { id, module: CallTarget::HOST } => self.call_host(id),
             CallTarget::Kfunc { id, .. } => Err(self.unsupported(format!("kernel function {id}"))),
         }
     }
@@ -45,6 +46,16 @@ impl Builder<'_> {
             ARGUMENTS.map(|reg| if reads.contains(reg.index()) { self.reg(reg) } else { self.const64(0) });
         let args = Args::new(&values);
         let result = self.push(Op::CallSubprog { subprog, args, tail_calls }, Type::I64);
+        self.set(Reg::R0, result);
+        Ok(())
+    }
+
+    fn call_host(&mut self, index: i32) -> Result<(), CompileError> {
+        let index = u32::try_from(index).map_err(|_| self.internal("no such host function"))?;
+        let function = self.program.host_functions.get(index as usize);
+        let count = function.map(|function| function.params.len());
+        let args = self.args(count.ok_or_else(|| self.internal("no such host function"))?);
+        let result = self.push(Op::CallHost { function: index, args }, Type::I64);
         self.set(Reg::R0, result);
         Ok(())
     }

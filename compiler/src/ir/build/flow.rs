@@ -339,7 +339,13 @@ fn effect(program: &Program, facts: &Facts, at: InsnIdx, arguments: &[RegSet]) -
             let reads = callee.and_then(|id| arguments.get(id.index())).copied();
             (reads.unwrap_or(RegSet::ARGUMENTS), RegSet::CALL)
         }
-        Insn::Call(CallTarget::Kfunc { .. }) => (RegSet::ARGUMENTS, RegSet::CALL),
+        Insn::Call(CallTarget::Kfunc { id, module }) => {
+            let host = usize::try_from(id).ok().filter(|_| module == CallTarget::HOST);
+            let host = host.and_then(|index| program.host_functions.get(index));
+            let count = host.map_or(5, |function| function.params.len());
+            let reads = Reg::all().skip(1).take(count).fold(RegSet::NONE, |set, reg| set.or(of(reg)));
+            (reads, RegSet::CALL)
+        }
         Insn::Ja { .. } | Insn::Gotol { .. } | Insn::SecondSlot => (RegSet::NONE, RegSet::NONE),
     }
 }

@@ -65,7 +65,13 @@ pub fn build(program: &Program, facts: &Facts) -> Result<Unit, CompileError> {
             None => None,
         });
     }
-    Ok(Unit { name: program.name.clone(), kind: native, maps: Arc::clone(&program.maps), functions })
+    Ok(Unit {
+        name: program.name.clone(),
+        kind: native,
+        maps: Arc::clone(&program.maps),
+        hosts: Arc::clone(&program.host_functions),
+        functions,
+    })
 }
 
 /// The function that is being made, and where in it.

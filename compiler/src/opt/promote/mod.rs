@@ -17,9 +17,9 @@ use crate::isa::{InsnIdx, Size};
 /// Promotes the slots of all functions.
 pub fn run(unit: &mut Unit) {
     let wild = pins::wild(unit);
-    let maps = std::sync::Arc::clone(&unit.maps);
+    let (maps, hosts) = (std::sync::Arc::clone(&unit.maps), std::sync::Arc::clone(&unit.hosts));
     for function in unit.functions.iter_mut().flatten() {
-        let accesses = pins::accesses(function, &maps, wild);
+        let accesses = pins::accesses(function, &maps, &hosts, wild);
         let cells = Cells::new(&accesses);
         if !cells.is_empty() {
             Promoter::new(function, cells).run();

@@ -1,7 +1,7 @@
 //! Finds what a function does with its frame: plain accesses, and bytes that must stay in memory.
 //!
 //! An address of the frame may be a base of an access, or an argument that a helper reads or fills as
-//! its table says. Anything else lets it escape: into a subprogram, into memory, into arithmetic. An
+//! its table says, or a function of the host as its prototype does. Anything else lets it escape: into a subprogram, into memory, into arithmetic. An
 //! escaped address is harmless where each access of the program is proven to be elsewhere or at a
 //! constant place of its own frame, and no helper takes an address of unknown origin.
 
@@ -11,7 +11,7 @@ use brolga_abi::symbols::Routine;
 use super::cells::{Accesses, Kind, Slot};
 use crate::ir::{Args, Binary, ExtendKind, Function, Mem, Op, Unit, User, Uses, Value};
 use crate::isa::Size;
-use crate::program::MapDef;
+use crate::program::{HostFunction, HostParam, MapDef};
 use crate::verify::Access;
 
 /// All bytes of a frame.
@@ -31,14 +31,14 @@ pub(super) fn wild(unit: &Unit) -> bool {
                 }
             });
             let unknown = |value| stack_addr(function, value).is_none() && function.as_const(value).is_none();
-            access || memory_args(op).any(|(value, _)| unknown(value))
+            access || memory_args(op, &unit.hosts).any(|(value, _)| unknown(value))
         })
     })
 }
 
 /// What a function does with its frame.
-pub(super) fn accesses(function: &Function, maps: &[MapDef], wild: bool) -> Accesses {
-    let mut finder = Finder { function, maps, uses: Uses::new(function), found: Accesses::default() };
+pub(super) fn accesses(function: &Function, maps: &[MapDef], hosts: &[HostFunction], wild: bool) -> Accesses {
+    let mut finder = Finder { function, maps, hosts, uses: Uses::new(function), found: Accesses::default() };
     let mut escapes = false;
     for block in &function.layout {
         for inst in &function.block(*block).insts {
@@ -58,6 +58,7 @@ pub(super) fn accesses(function: &Function, maps: &[MapDef], wild: bool) -> Acce
 struct Finder<'a> {
     function: &'a Function,
     maps: &'a [MapDef],
+    hosts: &'a [HostFunction],
     uses: Uses,
     found: Accesses,
 }
@@ -96,7 +97,7 @@ impl Finder<'_> {
                     escapes |= value == address || expected == address;
                 }
                 Op::LoadAcquire { mem, size } => self.pin_access(&mem, address, off, size),
-                Op::CallHelper { args, .. } | Op::CallRoutine { args, .. } => {
+                Op::CallHelper { args, .. } | Op::CallRoutine { args, .. } | Op::CallHost { args, .. } => {
                     escapes |= self.argument(&op, &args, address, off);
                 }
                 Op::Binary { op: Binary::Add, a, b } => {
@@ -129,7 +130,7 @@ impl Finder<'_> {
 
     /// An address is an argument of a helper or routine; whether it escapes.
     fn argument(&mut self, op: &Op, args: &Args, address: Value, off: i32) -> bool {
-        let memory: Vec<(Value, Length)> = memory_args(op).collect();
+        let memory: Vec<(Value, Length)> = memory_args(op, self.hosts).collect();
         let uses = args.as_slice().iter().filter(|arg| **arg == address).count();
         let mut known = 0;
         for (value, length) in memory {
@@ -236,7 +237,7 @@ enum Length {
 }
 
 /// The arguments of a call that are addresses of memory.
-fn memory_args(op: &Op) -> impl Iterator<Item = (Value, Length)> {
+fn memory_args(op: &Op, hosts: &[HostFunction]) -> impl Iterator<Item = (Value, Length)> + use<> {
     let mut found = [None; 5];
     match op {
         Op::CallHelper { helper, args } => {
@@ -252,6 +253,17 @@ fn memory_args(op: &Op) -> impl Iterator<Item = (Value, Length)> {
                     };
                     (*value, length)
                 });
+            }
+        }
+        Op::CallHost { function, args } => {
+            let params = hosts.get(*function as usize).map_or(&[][..], |host| &host.params);
+            for (at, value) in args.as_slice().iter().enumerate() {
+                found[at] = match params.get(at) {
+                    Some(HostParam::Scalar(_) | HostParam::Context) => None,
+                    Some(HostParam::Memory { size, .. }) => Some((*value, Length::Fixed(*size))),
+                    Some(HostParam::Buffer { .. }) => Some((*value, Length::Arg(at + 1))),
+                    None => Some((*value, Length::Unknown)),
+                };
             }
         }
         Op::CallRoutine { routine, args } => {

@@ -88,6 +88,7 @@ pub(super) fn of_op(function: &Function, known: &[u8], op: &Op, ty: Type) -> u8 
         | Op::MapElemAddr { .. }
         | Op::CallHelper { .. }
         | Op::CallRoutine { .. }
+        | Op::CallHost { .. }
         | Op::CallSubprog { .. } => width,
     };
     u8::try_from(most.min(width)).expect("at most 64")

@@ -72,6 +72,7 @@ impl Simplifier<'_> {
             | Op::CpuId
             | Op::CallHelper { .. }
             | Op::CallRoutine { .. }
+            | Op::CallHost { .. }
             | Op::CallSubprog { .. } => op,
         }
     }

@@ -295,6 +295,7 @@ impl<'a> Simplifier<'a> {
             | Op::CpuId
             | Op::CallHelper { .. }
             | Op::CallRoutine { .. }
+            | Op::CallHost { .. }
             | Op::CallSubprog { .. } => Folded::Same,
         }
     }

@@ -237,6 +237,9 @@ impl Machine<'_> {
             Op::CallRoutine { routine, args } => {
                 self.helper(format!("{routine:?}"), args.as_slice().iter().map(|arg| get(*arg)).collect())
             }
+            Op::CallHost { function, args } => {
+                self.helper(format!("host {function}"), args.as_slice().iter().map(|arg| get(*arg)).collect())
+            }
             Op::CallSubprog { subprog, args, .. } => {
                 let mut all = [0; 5];
                 all.iter_mut().zip(args.as_slice()).for_each(|(slot, arg)| *slot = get(*arg));

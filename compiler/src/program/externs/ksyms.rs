@@ -1,10 +1,10 @@
 //! Variables, functions and addresses of the kernel.
 //!
-//! A typed extern is looked for in the kernel's BTF and then in that of its modules; what is found
+//! A function that the host has is the host's. Any other typed extern is looked for in the kernel's BTF and then in that of its modules; what is found
 //! must have a compatible type. An untyped one is an address from the kernel's symbol table.
 
 use super::collect::Found;
-use super::{ExternKind, Missing, Resolution};
+use super::{ExternKind, HostFunction, Missing, Resolution};
 use crate::btf::relo::Compatibility;
 use crate::btf::{Btf, Kind, TypeId, essential_name};
 use crate::program::source::Source;
@@ -12,7 +12,12 @@ use crate::program::{Kernel, KernelTypes, Target};
 
 /// Resolves the externs of `.ksyms`. Gives the modules that have some of them, by index in the
 /// kernel's list: first those that have functions, as libbpf numbers them.
-pub(super) fn resolve(source: &Source<'_>, target: &Target, found: &mut [Found]) -> Vec<u32> {
+pub(super) fn resolve(
+    source: &Source<'_>,
+    target: &Target,
+    hosts: &[HostFunction],
+    found: &mut [Found],
+) -> Vec<u32> {
     let kernel = match &target.types {
         KernelTypes::Own => None,
         KernelTypes::Kernel(kernel) => Some(&**kernel),
@@ -24,7 +29,8 @@ pub(super) fn resolve(source: &Source<'_>, target: &Target, found: &mut [Found])
     }
     for kind in [ExternKind::Function, ExternKind::Variable] {
         for found in found.iter_mut().filter(|found| found.external.kind == kind) {
-            found.external.resolution = resolver.typed(found);
+            let host = if kind == ExternKind::Function { host(source, hosts, found) } else { None };
+            found.external.resolution = host.unwrap_or_else(|| resolver.typed(found));
         }
     }
     resolver.modules
@@ -49,6 +55,18 @@ fn symbol(target: &Target, name: &str, weak: bool) -> Resolution {
     }
 }
 
+/// The host's function of an extern's name, where there is one.
+fn host(source: &Source<'_>, hosts: &[HostFunction], found: &Found) -> Option<Resolution> {
+    let name = essential_name(&found.external.name);
+    let (index, function) = (0..).zip(hosts).find(|(_, function)| function.name == name)?;
+    let btf = source.btf.as_deref()?;
+    let declared = btf.get(found.ty).map_err(|error| error.to_string());
+    Some(match declared.and_then(|declared| function.agrees_with(btf, &declared)) {
+        Ok(()) => Resolution::Host(index),
+        Err(reason) => Missing::certainly(format!("the host's is `{function}`: {reason}")),
+    })
+}
+
 struct Resolver<'r> {
     local: Option<&'r Btf>,
     kernel: Option<&'r Kernel>,
@@ -63,8 +81,8 @@ impl Resolver<'_> {
             return match external.weak {
                 true => Resolution::Absent,
                 false => Missing::unknown(
-                    "there is no kernel that would have it",
-                    "`--btf FILE` gives a kernel's types to verify against",
+                    "there is neither a kernel nor a function of the host that would be it",
+                    "`--btf FILE` gives a kernel's types to verify against; a host that runs programs gives functions of its own",
                 ),
             };
         };

@@ -9,6 +9,7 @@
 //! a weak function that nobody defines becomes a call that no verifier accepts where it is reached.
 
 mod collect;
+mod host;
 mod kconfig;
 mod ksyms;
 
@@ -16,10 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::source::Source;
-use super::{LoadError, MapDef, Target};
+use super::{LoadError, LoadOptions, MapDef};
 use crate::btf::TypeId;
 use crate::diag::{Code, Diagnostic};
 use crate::elf::SymbolIdx;
+
+pub use host::{HostAccess, HostFunction, HostFunctionError, HostParam, HostScalar};
 
 /// Helper number that a call of a weak kernel function which is missing becomes, plus the index of
 /// the extern: libbpf's `POISON_CALL_KFUNC_BASE`.
@@ -98,6 +101,8 @@ pub enum Resolution {
         /// with this number, counted from 1.
         module: i16,
     },
+    /// A function of the host, by its index in [`LoadOptions::host_functions`].
+    Host(u32),
     /// Nobody defines it, and it may be missing: zero.
     Absent,
     /// It cannot be resolved.
@@ -164,10 +169,11 @@ pub(super) struct Externs {
 
 impl Externs {
     /// Finds and resolves the externs of an object.
-    pub(super) fn read(source: &Source<'_>, target: &Target) -> Result<Self, LoadError> {
+    pub(super) fn read(source: &Source<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
+        let target = &options.target;
         let mut found = collect::collect(source)?;
         let kconfig = kconfig::resolve(source, target, &mut found)?;
-        let modules = ksyms::resolve(source, target, &mut found);
+        let modules = ksyms::resolve(source, target, &options.host_functions, &mut found);
         let by_symbol = (0..).zip(&found).map(|(index, found)| (found.symbol, index)).collect();
         let list = found.into_iter().map(|found| found.external).collect();
         Ok(Self { list, modules: modules.into(), kconfig, by_symbol })

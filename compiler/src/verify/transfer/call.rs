@@ -30,6 +30,7 @@ impl Explorer<'_> {
                     self.call_static(callee)
                 }
             }
+            CallTarget::Kfunc { id, module: CallTarget::HOST } => self.host_function(id),
             CallTarget::Kfunc { .. } => self.kfunc(target),
         }
     }

@@ -13,6 +13,7 @@ mod call;
 mod callback;
 mod compat;
 mod helper;
+mod host;
 mod links;
 mod mem;
 mod stack_access;
