@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use brolga_abi::ProgramKind;
+use brolga_abi::{HelperId, ProgramKind};
 use cranelift_codegen::isa::TargetIsa;
 
 use crate::backend::code::{Compiler, Disassembly};
@@ -17,7 +17,7 @@ use crate::backend::link::{UnitCode, UnitNames};
 use crate::backend::{jit, object};
 pub use crate::diag::CompileError;
 use crate::diag::{Code, Diagnostic};
-use crate::isa::InsnIdx;
+use crate::isa::{CallTarget, Insn, InsnIdx};
 use crate::lower::{Lowering, REGION, cut, lower_entry};
 use crate::options::{CodeOptions, Optimize};
 use crate::program::{MapDef, MapId, Program};
@@ -71,7 +71,14 @@ pub fn obstacles(unit: &Unit<'_>) -> Vec<Diagnostic> {
         return vec![Diagnostic::program(Code::UnsupportedProgramKind, message)];
     }
     let mut found = Vec::new();
-    for (at, _) in (0..).map(InsnIdx).zip(&unit.program.insns) {
+    for (at, insn) in (0..).map(InsnIdx).zip(&unit.program.insns) {
+        if let Insn::Call(CallTarget::Helper(number)) = insn
+            && unit.facts.at(at).reach.executed
+            && let Some(id) = HelperId::from_number(*number).filter(|id| id.native().is_none())
+        {
+            let message = format!("calls of {} are verified, but not run", id.info().name);
+            found.push(Diagnostic::at(Code::UnsupportedHelper, at, message));
+        }
         let Some(Access::Context { off }) = unit.facts.at(at).access else { continue };
         let context = kind.info().context;
         if let Some(field) = context.field_at(off).filter(|field| field.native.is_none()) {

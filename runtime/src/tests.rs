@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use brolga_abi::context::XdpContext;
 use brolga_abi::env::{Env, ProgEntry};
 use brolga_abi::trap::Trap;
-use brolga_abi::{HelperId, MapKind, ProgramKind};
+use brolga_abi::{MapKind, NativeHelper, ProgramKind};
 
 use crate::module::{MapSpec, VariableSpec};
 use crate::testing::{module, pass, program, spec};
@@ -267,9 +267,9 @@ unsafe extern "C" fn helpers(context: *mut c_void, env: *mut Env) -> u64 {
     let word = *b"stack\0";
     // SAFETY: implementations have these signatures; the first map is an array with a text.
     unsafe {
-        let print: Print = std::mem::transmute(implementation(HelperId::TracePrintk));
-        let time: Plain = std::mem::transmute(implementation(HelperId::KtimeGetNs));
-        let redirect: Redirect = std::mem::transmute(implementation(HelperId::Redirect));
+        let print: Print = std::mem::transmute(implementation(NativeHelper::TracePrintk));
+        let time: Plain = std::mem::transmute(implementation(NativeHelper::KtimeGetNs));
+        let redirect: Redirect = std::mem::transmute(implementation(NativeHelper::Redirect));
         let stack = word.as_ptr().expose_provenance() as u64;
         let map = (*(*env).maps).data.expose_provenance() as u64;
         let printed = print(env, text.as_ptr(), text.len() as u64, stack, map, time(env));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use brolga_abi::helpers::HELPERS;
+use brolga_abi::helpers::NATIVE_HELPERS;
 use brolga_abi::kinds::PROGRAM_KINDS;
 use brolga_abi::maps::MAP_KINDS;
 use brolga_tests::repo;
@@ -17,7 +17,7 @@ fn what_is_supported_is_listed() {
             missing.push(format!("{what} {name}"));
         }
     };
-    HELPERS.iter().for_each(|row| ask("helper", row.name.trim_start_matches("bpf_")));
+    NATIVE_HELPERS.iter().for_each(|helper| ask("helper", helper.info().name.trim_start_matches("bpf_")));
     MAP_KINDS.iter().for_each(|row| ask("map kind", row.name));
     PROGRAM_KINDS.iter().filter(|row| row.kind.runs()).for_each(|row| ask("program kind", row.name));
     assert!(missing.is_empty(), "the README does not list: {}", missing.join(", "));

@@ -2,7 +2,7 @@
 //!
 //! What an operation means is said here once in words; `lower` spells it out for Cranelift.
 
-use brolga_abi::HelperId;
+use brolga_abi::NativeHelper;
 use brolga_abi::symbols::Routine;
 
 use super::function::{Block, Value};
@@ -331,7 +331,7 @@ pub enum Op {
     /// Calls a helper; yields r0 as I64.
     CallHelper {
         /// Which.
-        helper: HelperId,
+        helper: NativeHelper,
         /// As many as its row has.
         args: Args,
     },

@@ -4,7 +4,7 @@
 //! environment. A tail call replaces the body's frame; whoever called a body or subprogram gets the
 //! last program's result.
 
-use brolga_abi::HelperId;
+use brolga_abi::NativeHelper;
 use brolga_abi::env::{ENV_MAPS, ENV_TAIL_CALLS, MAX_TAIL_CALLS, PROG_ENTRY_BODY, PROG_ENTRY_MAPS};
 use brolga_abi::symbols::Routine;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -18,7 +18,7 @@ use crate::isa::Size;
 use crate::program::{HostParam, HostScalar, MapId, SubprogId};
 
 impl FunctionLowering<'_> {
-    pub(super) fn call_helper(&mut self, helper: HelperId, args: &Args) -> clif::Value {
+    pub(super) fn call_helper(&mut self, helper: NativeHelper, args: &Args) -> clif::Value {
         self.call_runtime(Callee::Helper(helper), args)
     }
 

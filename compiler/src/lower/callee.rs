@@ -3,8 +3,7 @@
 //! A [`Callee`] becomes a name in Cranelift's function and comes back from its relocations. Which
 //! address or symbol it stands for is the backend's to decide.
 
-use brolga_abi::HelperId;
-use brolga_abi::helpers::HELPERS;
+use brolga_abi::helpers::{NATIVE_HELPERS, NativeHelper};
 use brolga_abi::symbols::{ROUTINES, Routine};
 use cranelift_codegen::ir::{ExtFuncData, ExternalName, FuncRef, Function, Signature, UserExternalName};
 
@@ -12,7 +11,7 @@ use cranelift_codegen::ir::{ExtFuncData, ExternalName, FuncRef, Function, Signat
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Callee {
     /// A helper of the runtime.
-    Helper(HelperId),
+    Helper(NativeHelper),
     /// A routine of the runtime.
     Routine(Routine),
     /// A function of the host: its index in the program's list.
@@ -43,7 +42,7 @@ impl Callee {
     #[must_use]
     pub fn from_name(name: &UserExternalName) -> Option<Self> {
         match name.namespace {
-            HELPER => HELPERS.get(name.index as usize).map(|row| Self::Helper(row.id)),
+            HELPER => NATIVE_HELPERS.get(name.index as usize).copied().map(Self::Helper),
             ROUTINE => ROUTINES.get(name.index as usize).map(|row| Self::Routine(row.routine)),
             HOST => Some(Self::Host(name.index)),
             FUNCTION => Some(Self::Function(name.index)),
@@ -55,7 +54,7 @@ impl Callee {
     #[must_use]
     pub const fn symbol(self) -> Option<&'static str> {
         match self {
-            Self::Helper(helper) => Some(helper.info().symbol),
+            Self::Helper(helper) => Some(helper.symbol()),
             Self::Routine(routine) => Some(routine.info().symbol),
             Self::Host(_) | Self::Function(_) => None,
         }

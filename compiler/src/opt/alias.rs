@@ -4,7 +4,7 @@
 //! constant places and apart; or the verifier proved them to be of different regions. Mixed regions
 //! may be any but the context.
 
-use brolga_abi::HelperId;
+use brolga_abi::NativeHelper;
 
 use crate::ir::{Mem, Op};
 use crate::isa::Size;
@@ -135,27 +135,27 @@ fn private(range: &Range) -> bool {
 }
 
 /// Helpers that read and write no memory that a program sees.
-fn touches_nothing(helper: HelperId) -> bool {
+fn touches_nothing(helper: NativeHelper) -> bool {
     match helper {
-        HelperId::KtimeGetNs | HelperId::GetPrandomU32 | HelperId::GetSmpProcessorId => true,
-        HelperId::MapLookupElem
-        | HelperId::MapUpdateElem
-        | HelperId::MapDeleteElem
-        | HelperId::TracePrintk
-        | HelperId::TailCall
-        | HelperId::Redirect
-        | HelperId::CsumDiff
-        | HelperId::XdpAdjustHead
-        | HelperId::XdpAdjustMeta
-        | HelperId::XdpAdjustTail
-        | HelperId::XdpLoadBytes
-        | HelperId::XdpStoreBytes
-        | HelperId::SkbLoadBytes => false,
+        NativeHelper::KtimeGetNs | NativeHelper::GetPrandomU32 | NativeHelper::GetSmpProcessorId => true,
+        NativeHelper::MapLookupElem
+        | NativeHelper::MapUpdateElem
+        | NativeHelper::MapDeleteElem
+        | NativeHelper::TracePrintk
+        | NativeHelper::TailCall
+        | NativeHelper::Redirect
+        | NativeHelper::CsumDiff
+        | NativeHelper::XdpAdjustHead
+        | NativeHelper::XdpAdjustMeta
+        | NativeHelper::XdpAdjustTail
+        | NativeHelper::XdpLoadBytes
+        | NativeHelper::XdpStoreBytes
+        | NativeHelper::SkbLoadBytes => false,
     }
 }
 
 /// The stack is written only by helpers that fill memory; the table says which.
-fn helper_may_write(helper: HelperId, range: &Range) -> bool {
+fn helper_may_write(helper: NativeHelper, range: &Range) -> bool {
     if touches_nothing(helper) {
         return false;
     }

@@ -130,9 +130,10 @@ unsafe impl Sync for Descriptor {}
 pub const fn abi_hash() -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     let mut i = 0;
-    while i < crate::helpers::HELPERS.len() {
-        let row = &crate::helpers::HELPERS[i];
-        hash = fnv(hash, row.symbol.as_bytes());
+    while i < crate::helpers::NATIVE_HELPERS.len() {
+        let helper = crate::helpers::NATIVE_HELPERS[i];
+        let row = helper.info();
+        hash = fnv(hash, helper.symbol().as_bytes());
         hash = fnv(hash, &row.number.to_le_bytes());
         hash = fnv(hash, &[row.args.len() as u8]);
         i += 1;

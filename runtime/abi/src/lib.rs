@@ -19,6 +19,6 @@ pub mod symbols;
 pub mod trap;
 
 pub use arg::{Arg, ArgLength, Ret};
-pub use helpers::HelperId;
+pub use helpers::{HelperId, NativeHelper};
 pub use kinds::{AttachType, NativeKind, ProgramKind};
 pub use maps::MapKind;

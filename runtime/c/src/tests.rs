@@ -17,7 +17,7 @@ unsafe extern "C" fn count(_context: *mut c_void, env: *mut Env) -> u64 {
     // SAFETY: the first map is an array of 8-byte values; the helper has this signature.
     unsafe {
         *(*(*env).maps).data.add(8).cast::<u64>() += 1;
-        let print = brolga_runtime::implementation(brolga_abi::HelperId::TracePrintk);
+        let print = brolga_runtime::implementation(brolga_abi::NativeHelper::TracePrintk);
         let print: Print = std::mem::transmute(print);
         print(env, c"run %d".as_ptr().cast(), 7, 1, 0, 0);
     }

@@ -15,30 +15,29 @@ mod tail_call;
 mod time;
 mod trace;
 
-use brolga_abi::HelperId;
-use brolga_abi::helpers::HELPERS;
+use brolga_abi::helpers::{NATIVE_HELPERS, NativeHelper};
 use brolga_abi::symbols::{ROUTINES, Routine};
 
 /// The address of a helper's implementation.
 #[must_use]
-pub fn implementation(helper: HelperId) -> *const u8 {
+pub fn implementation(helper: NativeHelper) -> *const u8 {
     match helper {
-        HelperId::MapLookupElem => map::brolga_v1_map_lookup_elem as *const u8,
-        HelperId::MapUpdateElem => map::brolga_v1_map_update_elem as *const u8,
-        HelperId::MapDeleteElem => map::brolga_v1_map_delete_elem as *const u8,
-        HelperId::KtimeGetNs => time::brolga_v1_ktime_get_ns as *const u8,
-        HelperId::TracePrintk => trace::brolga_v1_trace_printk as *const u8,
-        HelperId::GetPrandomU32 => random::brolga_v1_get_prandom_u32 as *const u8,
-        HelperId::GetSmpProcessorId => random::brolga_v1_get_smp_processor_id as *const u8,
-        HelperId::TailCall => tail_call::brolga_v1_tail_call as *const u8,
-        HelperId::Redirect => packet::brolga_v1_redirect as *const u8,
-        HelperId::CsumDiff => checksum::brolga_v1_csum_diff as *const u8,
-        HelperId::XdpAdjustHead => packet::brolga_v1_xdp_adjust_head as *const u8,
-        HelperId::XdpAdjustMeta => packet::brolga_v1_xdp_adjust_meta as *const u8,
-        HelperId::XdpAdjustTail => packet::brolga_v1_xdp_adjust_tail as *const u8,
-        HelperId::XdpLoadBytes => packet::brolga_v1_xdp_load_bytes as *const u8,
-        HelperId::XdpStoreBytes => packet::brolga_v1_xdp_store_bytes as *const u8,
-        HelperId::SkbLoadBytes => packet::brolga_v1_skb_load_bytes as *const u8,
+        NativeHelper::MapLookupElem => map::brolga_v1_map_lookup_elem as *const u8,
+        NativeHelper::MapUpdateElem => map::brolga_v1_map_update_elem as *const u8,
+        NativeHelper::MapDeleteElem => map::brolga_v1_map_delete_elem as *const u8,
+        NativeHelper::KtimeGetNs => time::brolga_v1_ktime_get_ns as *const u8,
+        NativeHelper::TracePrintk => trace::brolga_v1_trace_printk as *const u8,
+        NativeHelper::GetPrandomU32 => random::brolga_v1_get_prandom_u32 as *const u8,
+        NativeHelper::GetSmpProcessorId => random::brolga_v1_get_smp_processor_id as *const u8,
+        NativeHelper::TailCall => tail_call::brolga_v1_tail_call as *const u8,
+        NativeHelper::Redirect => packet::brolga_v1_redirect as *const u8,
+        NativeHelper::CsumDiff => checksum::brolga_v1_csum_diff as *const u8,
+        NativeHelper::XdpAdjustHead => packet::brolga_v1_xdp_adjust_head as *const u8,
+        NativeHelper::XdpAdjustMeta => packet::brolga_v1_xdp_adjust_meta as *const u8,
+        NativeHelper::XdpAdjustTail => packet::brolga_v1_xdp_adjust_tail as *const u8,
+        NativeHelper::XdpLoadBytes => packet::brolga_v1_xdp_load_bytes as *const u8,
+        NativeHelper::XdpStoreBytes => packet::brolga_v1_xdp_store_bytes as *const u8,
+        NativeHelper::SkbLoadBytes => packet::brolga_v1_skb_load_bytes as *const u8,
     }
 }
 
@@ -55,7 +54,7 @@ fn routine(routine: Routine) -> *const u8 {
 /// The address of a symbol that compiled code may need, or `None` where the runtime has none such.
 #[must_use]
 pub fn resolve(symbol: &str) -> Option<*const u8> {
-    let helper = HELPERS.iter().find(|row| row.symbol == symbol).map(|row| implementation(row.id));
+    let helper = NATIVE_HELPERS.iter().find(|helper| helper.symbol() == symbol).copied().map(implementation);
     helper.or_else(|| ROUTINES.iter().find(|row| row.symbol == symbol).map(|row| routine(row.routine)))
 }
 
@@ -65,7 +64,7 @@ mod tests {
 
     #[test]
     fn every_symbol_of_the_tables_resolves_to_its_own_function() {
-        let helpers = HELPERS.iter().map(|row| row.symbol);
+        let helpers = NATIVE_HELPERS.iter().map(|helper| helper.symbol());
         let symbols: Vec<_> = helpers.chain(ROUTINES.iter().map(|row| row.symbol)).collect();
         let mut addresses: Vec<_> = symbols.iter().map(|symbol| resolve(symbol).expect(symbol)).collect();
         addresses.sort_unstable();

@@ -3,7 +3,7 @@
 //! Each checks its own arguments: a helper that receives something else than it needs is a fault,
 //! since the verifier must have refused it.
 
-use brolga_abi::HelperId;
+use brolga_abi::{HelperId, NativeHelper};
 
 use super::fault::Cause;
 use super::maps::EINVAL;
@@ -38,31 +38,32 @@ struct Call<'m> {
 
 /// Calls a helper by number.
 pub(super) fn call(machine: &mut Machine, number: u32, args: [Option<u64>; 5]) -> Result<After, Cause> {
-    let id = HelperId::from_number(number).ok_or_else(|| Cause::Unsupported(format!("helper {number}")))?;
+    let id = HelperId::from_number(number).and_then(HelperId::native);
+    let id = id.ok_or_else(|| Cause::Unsupported(format!("helper {number}")))?;
     let mut call = Call { machine, name: id.info().name, args };
     let value = match id {
-        HelperId::MapLookupElem => return call.map_lookup().map(After::Value),
-        HelperId::KtimeGetNs => {
+        NativeHelper::MapLookupElem => return call.map_lookup().map(After::Value),
+        NativeHelper::KtimeGetNs => {
             call.machine.hooks.time += 1;
             return Ok(After::Value(call.machine.hooks.time));
         }
-        HelperId::TailCall => return call.tail_call(),
-        HelperId::MapUpdateElem => call.map_update()?,
-        HelperId::MapDeleteElem => call.map_delete()?,
-        HelperId::TracePrintk => call.trace_printk()?,
-        HelperId::GetPrandomU32 => i64::from(call.random()),
-        HelperId::GetSmpProcessorId => i64::from(call.machine.hooks.cpu),
-        HelperId::Redirect => {
+        NativeHelper::TailCall => return call.tail_call(),
+        NativeHelper::MapUpdateElem => call.map_update()?,
+        NativeHelper::MapDeleteElem => call.map_delete()?,
+        NativeHelper::TracePrintk => call.trace_printk()?,
+        NativeHelper::GetPrandomU32 => i64::from(call.random()),
+        NativeHelper::GetSmpProcessorId => i64::from(call.machine.hooks.cpu),
+        NativeHelper::Redirect => {
             let (_ifindex, flags) = (call.arg(0)?, call.arg(1)?);
             if flags == 0 { XDP_REDIRECT } else { XDP_ABORTED }
         }
-        HelperId::CsumDiff => call.csum_diff()?,
-        HelperId::XdpAdjustHead => call.adjust_head()?,
-        HelperId::XdpAdjustMeta => call.adjust_meta()?,
-        HelperId::XdpAdjustTail => call.adjust_tail()?,
-        HelperId::XdpLoadBytes => call.xdp_load_bytes()?,
-        HelperId::XdpStoreBytes => call.xdp_store_bytes()?,
-        HelperId::SkbLoadBytes => call.skb_load_bytes()?,
+        NativeHelper::CsumDiff => call.csum_diff()?,
+        NativeHelper::XdpAdjustHead => call.adjust_head()?,
+        NativeHelper::XdpAdjustMeta => call.adjust_meta()?,
+        NativeHelper::XdpAdjustTail => call.adjust_tail()?,
+        NativeHelper::XdpLoadBytes => call.xdp_load_bytes()?,
+        NativeHelper::XdpStoreBytes => call.xdp_store_bytes()?,
+        NativeHelper::SkbLoadBytes => call.skb_load_bytes()?,
     };
     Ok(After::Value(value.cast_unsigned()))
 }

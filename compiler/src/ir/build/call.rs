@@ -5,7 +5,7 @@
 //! until someone knows better.
 
 use brolga_abi::symbols::Routine;
-use brolga_abi::{HelperId, MapKind};
+use brolga_abi::{HelperId, MapKind, NativeHelper};
 
 use super::Builder;
 use crate::diag::CompileError;
@@ -22,6 +22,7 @@ impl Builder<'_> {
         match target {
             CallTarget::Helper(number) => {
                 let helper = HelperId::from_number(number)
+                    .and_then(HelperId::native)
                     .ok_or_else(|| self.unsupported(format!("helper {number}")))?;
                 self.call_helper(helper)
             }
@@ -60,35 +61,35 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn call_helper(&mut self, helper: HelperId) -> Result<(), CompileError> {
+    fn call_helper(&mut self, helper: NativeHelper) -> Result<(), CompileError> {
         let map = self.facts.at(self.at).call.map;
         let kind = map.and_then(|map| self.program.maps.get(map.index())).and_then(|def| def.kind.known());
         let result = match (helper, map, kind) {
-            (HelperId::TailCall, ..) => return self.tail_call(map, kind),
-            (HelperId::GetSmpProcessorId, ..) => self.push(Op::CpuId, Type::I64),
-            (HelperId::MapLookupElem, Some(map), Some(MapKind::Array | MapKind::PerCpuArray)) => {
+            (NativeHelper::TailCall, ..) => return self.tail_call(map, kind),
+            (NativeHelper::GetSmpProcessorId, ..) => self.push(Op::CpuId, Type::I64),
+            (NativeHelper::MapLookupElem, Some(map), Some(MapKind::Array | MapKind::PerCpuArray)) => {
                 self.array_lookup(map)
             }
-            (HelperId::MapLookupElem, _, Some(MapKind::Hash)) => self.routine(Routine::HashLookup),
-            (HelperId::MapLookupElem, _, Some(MapKind::PerCpuHash)) => {
+            (NativeHelper::MapLookupElem, _, Some(MapKind::Hash)) => self.routine(Routine::HashLookup),
+            (NativeHelper::MapLookupElem, _, Some(MapKind::PerCpuHash)) => {
                 self.routine(Routine::PerCpuHashLookup)
             }
-            (HelperId::MapUpdateElem, _, Some(MapKind::Hash)) => self.routine(Routine::HashUpdate),
+            (NativeHelper::MapUpdateElem, _, Some(MapKind::Hash)) => self.routine(Routine::HashUpdate),
             (
-                HelperId::MapLookupElem
-                | HelperId::MapUpdateElem
-                | HelperId::MapDeleteElem
-                | HelperId::KtimeGetNs
-                | HelperId::TracePrintk
-                | HelperId::GetPrandomU32
-                | HelperId::Redirect
-                | HelperId::CsumDiff
-                | HelperId::XdpAdjustHead
-                | HelperId::XdpAdjustMeta
-                | HelperId::XdpAdjustTail
-                | HelperId::XdpLoadBytes
-                | HelperId::XdpStoreBytes
-                | HelperId::SkbLoadBytes,
+                NativeHelper::MapLookupElem
+                | NativeHelper::MapUpdateElem
+                | NativeHelper::MapDeleteElem
+                | NativeHelper::KtimeGetNs
+                | NativeHelper::TracePrintk
+                | NativeHelper::GetPrandomU32
+                | NativeHelper::Redirect
+                | NativeHelper::CsumDiff
+                | NativeHelper::XdpAdjustHead
+                | NativeHelper::XdpAdjustMeta
+                | NativeHelper::XdpAdjustTail
+                | NativeHelper::XdpLoadBytes
+                | NativeHelper::XdpStoreBytes
+                | NativeHelper::SkbLoadBytes,
                 ..,
             ) => {
                 let args = self.args(helper.info().args.len());

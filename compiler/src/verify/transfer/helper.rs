@@ -37,15 +37,16 @@ impl Explorer<'_> {
                 self.refuse(Code::UnsupportedHelper, format!("helper number {number}: not supported yet"))
             );
         };
-        let info = id.info();
-        if !id.allowed_in(self.kind) {
+        let attach = self.kind.effective_attach(self.program.attach);
+        let Some(info) = id.for_kind(self.kind, attach) else {
+            let name = id.info().name;
             let kind = self.kind.info().name;
-            let message = format!("program of this type cannot use helper {}#{number} ({kind})", info.name);
+            let message = format!("program of this type cannot use helper {name}#{number} ({kind})");
             let kinds = PROGRAM_KINDS.iter().filter(|info| id.allowed_in(info.kind));
             let names = kinds.map(|info| info.name).collect::<Vec<_>>().join(", ");
             let help = format!("the helper is for programs of the kind {names}");
             return Err(Box::new(self.refuse(Code::HelperNotAllowed, message).help(help)));
-        }
+        };
         if info.gpl_only && !self.program.gpl_compatible {
             let message = "cannot call GPL-restricted function from non-GPL compatible program";
             let help = "declare the licence, if it is one: `char LICENSE[] SEC(\"license\") = \"GPL\";`";
