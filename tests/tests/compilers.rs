@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use brolga_abi::ProgramKind;
+use brolga_compiler::options::CodeOptions;
+use brolga_compiler::pipeline::{ModuleInfo, Unit, compile_object};
 use brolga_compiler::program::{LoadOptions, MapId, Object, load};
+use brolga_compiler::verify::{Options, verify};
 use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::{Contents, Engine, Error, Input, Module, Output};
 use brolga_tests::{capture, repo};
@@ -151,6 +154,39 @@ fn clang_19() {
 fn clang_22() {
     // Clang 22 leaves out a bounds check of `protocols`, which Linux then misses too.
     compiler("clang-22", &["--target=bpf", "-g", "-mcpu=v4"], 10);
+}
+
+/// Big-endian objects are judged as little-endian ones are, and compiled for a machine of their order.
+#[test]
+fn big_endian() {
+    if !is_there("clang-19") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let made = folder.path().join("made.o");
+    let target = "s390x-unknown-linux-gnu".parse().expect("a triple");
+    let options = CodeOptions { target, ..CodeOptions::default() };
+    for source in SOURCES {
+        let status = Command::new("clang-19")
+            .current_dir(repo::root())
+            .args(["--target=bpfeb", "-mcpu=v3", "-O2", "-g", "-I", "examples/include", "-c"])
+            .arg(format!("{source}.bpf.c"))
+            .arg("-o")
+            .arg(&made)
+            .status();
+        assert!(status.expect("it is there").success(), "{source}");
+        let (big, little) = (open(&made), open(&checked_in(source)));
+        assert_eq!(big.programs.len(), little.programs.len(), "{source}");
+        let proofs: Vec<_> = big.programs.iter().map(|p| verify(p, &Options::default())).collect();
+        let units = big.programs.iter().zip(&proofs);
+        let units: Vec<_> = units
+            .filter_map(|(program, proof)| Some(Unit { program, facts: &proof.as_ref().ok()?.facts }))
+            .collect();
+        let accepted = little.programs.iter().filter(|p| verify(p, &Options::default()).is_ok());
+        assert_eq!(units.len(), accepted.count(), "{source}: {:?}", proofs.iter().find(|p| p.is_err()));
+        let module = ModuleInfo { name: "big", license: &big.license, maps: &big.maps };
+        compile_object(&module, &units, &options).unwrap_or_else(|error| panic!("{source}: {error}"));
+    }
 }
 
 /// It calls no helpers by constant pointers, so that few sources compile.

@@ -3,7 +3,7 @@
 
 use brolga_abi::{MapKind, ProgramKind};
 use brolga_compiler::isa::{Endianness, NoNames, listing};
-use brolga_compiler::program::MapId;
+use brolga_compiler::program::{LoadOptions, MapId, load};
 use brolga_tests::case::Element;
 use brolga_tests::edges::{Edges, all};
 use brolga_tests::engines::cross::{CrossEngine, MACHINES};
@@ -11,6 +11,7 @@ use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::oracle::Oracle;
 use brolga_tests::engines::{Contents, Engine, Error, Input, Instance, Module, Output};
 use brolga_tests::generate::generate;
+use brolga_tests::repo;
 
 /// A module, what its maps hold at first, and inputs.
 struct Subject {
@@ -123,6 +124,31 @@ fn riscv64_agrees() {
 #[test]
 fn s390x_agrees() {
     machine("s390x", Endianness::Big, 300);
+}
+
+/// A program in C, compiled for both byte orders: what it makes of bytes is the same.
+#[test]
+fn s390x_runs_big_endian_objects() {
+    let machine = *MACHINES.iter().find(|machine| machine.name == "s390x").expect("it is listed");
+    let Some(engine) = CrossEngine::or_skip(machine) else { return };
+    let module = |name: &str| {
+        let path = repo::root().join("tests/cases/programs/load").join(name);
+        let bytes = std::fs::read(path).expect("it is checked in");
+        let options =
+            LoadOptions { kind: Some(ProgramKind::RawMemory), raw_memory_len: 64, ..LoadOptions::default() };
+        let object = load(&bytes, &options).expect("it loads");
+        Module { maps: object.maps.clone(), programs: object.programs }
+    };
+    let (big, little) = (module("words.bpfeb.o"), module("words.bpf.o"));
+    let mut big = engine.load(&big).expect("it can be run");
+    let mut little = Jit::default().load(&little).expect("it can be run");
+    for seed in 0..16_u8 {
+        let input =
+            Input { data: (0..64).map(|at: u8| at.wrapping_mul(37) ^ seed.wrapping_mul(91)).collect() };
+        let (big, little) = (big.run(0, &input), little.run(0, &input));
+        assert_eq!(big, little, "seed {seed}");
+    }
+    assert_eq!(big.contents(MapId(1)).expect("`.bss`").len(), 1, "it counts");
 }
 
 /// Without maps, a program of the other byte order means the same everywhere.

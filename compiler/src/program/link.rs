@@ -329,8 +329,14 @@ impl Linker<'_, '_> {
     /// several are named Linux refuses the program, so that none is appended.
     fn exception_callback(&self, main: FuncIdx) -> Result<Option<FuncIdx>, Box<Diagnostic>> {
         let callbacks = self.callbacks.get(self.funcs.list[main.0].name).map_or(&[][..], Vec::as_slice);
-        let [name] = callbacks else { return Ok(None) };
         let refuse = |message| Err(Box::new(Diagnostic::program(Code::UnresolvedCall, message)));
+        let name = match callbacks {
+            [] => return Ok(None),
+            [name] => name,
+            [first, second, ..] => {
+                return refuse(format!("two exception callbacks are named: `{first}` and `{second}`"));
+            }
+        };
         let is_callback = |func: &Func<'_>| func.name == *name && Some(func.section) == self.text;
         let Some(at) = self.funcs.list.iter().position(is_callback) else {
             return refuse(format!("the exception callback `{name}` is not in the object"));

@@ -13,3 +13,4 @@ for source in *.bpf.c; do
 done
 compile bpfeb functions.bpf.c functions.bpfeb.o
 compile bpfeb globals.bpf.c globals.bpfeb.o
+compile bpfeb words.bpf.c words.bpfeb.o
