@@ -13,7 +13,8 @@ fn objects() -> Vec<Vec<u8>> {
 
 #[test]
 fn mutated_objects_neither_panic_nor_hang() {
-    let plan = Plan { first: 0, cases: 1000, seed: 1, threads: 2, patience: Duration::from_secs(120) };
+    let plan =
+        Plan { first: 0, cases: 1000, seed: 1, threads: 2, patience: Duration::from_secs(120), meter: None };
     let summary = run(&objects(), plan);
     assert_eq!(summary.cases, 1000);
     assert!(summary.panics.is_empty(), "{summary}");

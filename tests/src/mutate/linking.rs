@@ -47,7 +47,8 @@ fn links(inputs: &[Input<'_>]) -> bool {
     }
 }
 
-fn types(bytes: &[u8]) -> Option<Btf> {
+/// The types of an object.
+pub(super) fn types(bytes: &[u8]) -> Option<Btf> {
     let elf = Elf::parse(bytes).ok()?;
     let (_, section) = elf.section_by_name(".BTF")?;
     Btf::parse(section.data().ok()?).ok()

@@ -1,9 +1,10 @@
 //! Makes a case: an object with something wrong in it, or bytes that are none.
 //!
-//! Half of the mutations know the format: they change a field of a header, section, symbol,
-//! relocation, instruction or BTF record, mostly to a value that is wrong by little or by a lot.
+//! Most mutations know the format: they change a field of a header, section, symbol, relocation,
+//! instruction or BTF record, mostly to a value that is wrong by little or by a lot, or to one that
+//! means something else ([`structure`]).
 
-use super::Rng;
+use super::{Rng, structure};
 
 /// Bytes of the ELF header, and of each entry of the tables.
 const EHDR: usize = 64;
@@ -18,9 +19,17 @@ pub fn case(objects: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
     if rng.one_in(50) {
         return noise(&mut rng);
     }
-    let mut bytes = objects[rng.below(objects.len())].clone();
+    // The smaller of two: large ones take long, and hold much of the same.
+    let (one, other) = (rng.below(objects.len()), rng.below(objects.len()));
+    let chosen = if objects[one].len() <= objects[other].len() { one } else { other };
+    let mut bytes = objects[chosen].clone();
     for _ in 0..1 + rng.pick(&[0, 0, 0, 1, 2, 5]) {
-        if rng.one_in(2) { blind(&mut rng, &mut bytes, objects) } else { aware(&mut rng, &mut bytes) }
+        match rng.below(10) {
+            0 | 1 => blind(&mut rng, &mut bytes, objects),
+            2..=4 => aware(&mut rng, &mut bytes),
+            _ if structure::mutate(&mut rng, &mut bytes) => {}
+            _ => aware(&mut rng, &mut bytes),
+        }
     }
     bytes
 }
@@ -73,14 +82,14 @@ fn blind(rng: &mut Rng, bytes: &mut Vec<u8>, objects: &[Vec<u8>]) {
 }
 
 /// A number in the object's byte order.
-fn read(bytes: &[u8], at: usize, width: usize) -> u64 {
+pub(super) fn read(bytes: &[u8], at: usize, width: usize) -> u64 {
     let big = bytes.get(5) == Some(&2);
     let piece = at.checked_add(width).and_then(|end| bytes.get(at..end)).unwrap_or_default();
     let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
     if big { piece.iter().fold(0, add) } else { piece.iter().rev().fold(0, add) }
 }
 
-fn write(bytes: &mut [u8], at: usize, width: usize, value: u64) {
+pub(super) fn write(bytes: &mut [u8], at: usize, width: usize, value: u64) {
     let big = bytes.get(5) == Some(&2);
     if let Some(piece) = at.checked_add(width).and_then(|end| bytes.get_mut(at..end)) {
         piece.copy_from_slice(&value.to_le_bytes()[..width]);
@@ -91,7 +100,7 @@ fn write(bytes: &mut [u8], at: usize, width: usize, value: u64) {
 }
 
 /// Replaces a field by a value that is wrong by little or by a lot.
-fn spoil(rng: &mut Rng, bytes: &mut [u8], at: usize, width: usize) {
+pub(super) fn spoil(rng: &mut Rng, bytes: &mut [u8], at: usize, width: usize) {
     let old = read(bytes, at, width);
     let len = bytes.len() as u64;
     let random = rng.next();
@@ -118,14 +127,14 @@ fn spoil(rng: &mut Rng, bytes: &mut [u8], at: usize, width: usize) {
 }
 
 /// A section: offset and size of its bytes, its type, and where its header stands.
-struct Section {
-    header: usize,
-    kind: u64,
-    offset: usize,
-    size: usize,
+pub(super) struct Section {
+    pub(super) header: usize,
+    pub(super) kind: u64,
+    pub(super) offset: usize,
+    pub(super) size: usize,
 }
 
-fn sections(bytes: &[u8]) -> Vec<Section> {
+pub(super) fn sections(bytes: &[u8]) -> Vec<Section> {
     let index = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let table = index(read(bytes, 40, 8));
     let count = index(read(bytes, 60, 2)).min(bytes.len() / SHDR);
