@@ -9,6 +9,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::Btf;
 
+/// Longest name by which types are found; Linux's `KSYM_NAME_LEN`, which takes longer ones for invalid.
+const MAX_INDEXED: usize = 512;
+
 /// No type: the end of a bucket.
 const END: u32 = u32::MAX;
 
@@ -48,7 +51,7 @@ impl Index {
         let last = u32::try_from(types).expect("parsing bounds the number of types");
         for (at, &offset) in (0..last).rev().zip(btf.offsets.iter().rev()) {
             let name = btf.name_bytes_at(offset);
-            if !name.is_empty() {
+            if !name.is_empty() && name.len() < MAX_INDEXED {
                 let bucket = index.bucket(&name[..essential_len(name)]);
                 index.next[at as usize] = std::mem::replace(&mut index.first[bucket], at);
             }
@@ -64,7 +67,8 @@ impl Index {
     /// Places among the types of this part whose essential name may be that of `name`, ascending.
     pub(super) fn candidates(&self, name: &str) -> impl Iterator<Item = u32> + use<'_> {
         let essential = essential_name(name);
-        let at = if essential.is_empty() { END } else { self.first[self.bucket(essential.as_bytes())] };
+        let is_indexed = !essential.is_empty() && essential.len() < MAX_INDEXED;
+        let at = if !is_indexed { END } else { self.first[self.bucket(essential.as_bytes())] };
         let step = |at: &u32| Some(self.next[*at as usize]).filter(|&next| next != END);
         std::iter::successors(Some(at).filter(|&at| at != END), step)
     }

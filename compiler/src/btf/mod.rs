@@ -177,7 +177,8 @@ impl Btf {
         self.types.len() + self.strings.len() + self.base.as_ref().map_or(0, |base| base.len_with_base())
     }
 
-    /// The types with a name, in the order of their ids: first of the base, then of this part.
+    /// The types with a name, in the order of their ids: first of the base, then of this part. Names
+    /// that Linux takes for too long, of 512 bytes or more, are not found.
     pub fn by_name<'a>(&'a self, name: &'a str) -> Box<dyn Iterator<Item = TypeId> + 'a> {
         let own = self.candidates(name).filter(move |id| self.name_of(*id) == name);
         self.after_base(own, move |base| base.by_name(name))

@@ -215,9 +215,9 @@ impl<'a> Type<'a> {
         }
     }
 
-    /// A string of its BTF.
-    pub(super) fn text(&self, off: StrOff) -> Result<&'a str, BtfError> {
-        self.btf.str(off)
+    /// The BTF of which it is.
+    pub(super) fn btf(&self) -> &'a Btf {
+        self.btf
     }
 
     /// Its id.

@@ -7,7 +7,7 @@ use super::input::{Object, is_non_static};
 use super::sections::{MergedIdx, Sections};
 use super::symbols::Symbols;
 use super::{LinkError, Problem};
-use crate::btf::build::{BuildError, Builder};
+use crate::btf::build::{BuildError, Builder, Copied};
 use crate::btf::{
     Btf, BtfError, CoreRelo, Ext, FuncInfo, Kind, LineInfo, SectionRecords, StrOff, Type, TypeId,
     VarInSection,
@@ -30,6 +30,8 @@ struct Merge<'a, 'o> {
     symbols: &'o Symbols<'a>,
     builder: Builder,
     ids: Vec<Ids>,
+    /// Strings of each file.
+    copied: Vec<Copied>,
 }
 
 /// Merges the types of all objects; `None` where there are none.
@@ -40,7 +42,14 @@ pub(super) fn merge(
     limit: usize,
 ) -> Result<Option<Types>, LinkError> {
     let builder = Builder::new(objects[0].elf.endianness, limit);
-    let mut merge = Merge { objects, sections, symbols, builder, ids: Vec::new() };
+    let mut merge = Merge {
+        objects,
+        sections,
+        symbols,
+        builder,
+        ids: Vec::new(),
+        copied: vec![Copied::default(); objects.len()],
+    };
     merge.number().map_err(|(file, error)| of(objects, file, error))?;
     for file in 0..objects.len() {
         merge.copy(file).map_err(|error| of(objects, file, error))?;
@@ -128,7 +137,8 @@ impl<'a> Merge<'a, '_> {
                 continue;
             }
             let ty = btf.get(id)?;
-            self.builder.add(&ty, |old| ids.get(old.0 as usize).copied().flatten())?;
+            self.builder
+                .add(&ty, &mut self.copied[file], |old| ids.get(old.0 as usize).copied().flatten())?;
         }
         Ok(())
     }
@@ -244,11 +254,9 @@ impl<'a> Merge<'a, '_> {
         let object = &self.objects[file];
         let Some(btf) = object.btf else { return Ok(()) };
         let ids = &self.ids[file];
-        let builder = &mut self.builder;
         let sections = self.sections;
-        let string = |builder: &mut Builder, off: StrOff| {
-            builder.string(btf.str(off).map_err(Problem::Btf)?).map_err(Problem::Build)
-        };
+        let (builder, copied) = (&mut self.builder, &mut self.copied[file]);
+        let mut string = |off: StrOff| builder.copy_string(btf, off, copied).map_err(Problem::Build);
         // Where the instructions of a section went; none where it was dropped.
         let place = |name: StrOff| {
             let name = btf.str(name).map_err(Problem::Btf)?;
@@ -277,7 +285,7 @@ impl<'a> Merge<'a, '_> {
             let Some(part) = place(section.section)? else { continue };
             for line in &section.records {
                 let insn_off = moved(line.insn_off, part.offset)?;
-                let (file, text) = (string(builder, line.file)?, string(builder, line.text)?);
+                let (file, text) = (string(line.file)?, string(line.text)?);
                 lines[part.section.0].push(LineInfo { insn_off, file, text, ..*line });
             }
         }
@@ -285,7 +293,7 @@ impl<'a> Merge<'a, '_> {
             let Some(part) = place(section.section)? else { continue };
             for relo in &section.records {
                 let insn_off = moved(relo.insn_off, part.offset)?;
-                let access = string(builder, relo.access)?;
+                let access = string(relo.access)?;
                 relos[part.section.0].push(CoreRelo { insn_off, ty: renew(relo.ty)?, access, ..*relo });
             }
         }

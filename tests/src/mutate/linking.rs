@@ -15,7 +15,7 @@ pub(super) fn judge(bytes: &[u8], other: &[u8]) -> Vec<&'static str> {
     if let Some(btf) = types(bytes) {
         outcomes.push(match dump::c(&btf) {
             Ok(text) => {
-                assert!(text.len() <= 8 * bytes.len() + (16 << 20), "{} bytes of C", text.len());
+                assert!(text.len() <= 3 * bytes.len() + (9 << 20), "{} bytes of C", text.len());
                 "types print"
             }
             Err(_) => "types do not print",

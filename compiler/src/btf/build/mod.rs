@@ -12,7 +12,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{BtfError, Kind, StrOff, Type, TypeId, VarInSection};
+use super::{Btf, BtfError, Kind, StrOff, Type, TypeId, VarInSection};
 use crate::isa::Endianness;
 
 /// Why BTF could not be made.
@@ -113,6 +113,10 @@ fn word(kind: Kind, index: usize) -> Word {
     }
 }
 
+/// Where the strings of one BTF went that types are copied from.
+#[derive(Clone, Debug, Default)]
+pub struct Copied(HashMap<StrOff, StrOff>);
+
 /// BTF in the making.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -161,7 +165,22 @@ impl Builder {
         Ok(off)
     }
 
-    /// Adds a copy of another BTF's type; what it refers to becomes what `map` says.
+    /// Offset of another BTF's string; `copied` is that BTF's.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such string, or strings outgrow their limit.
+    pub fn copy_string(&mut self, btf: &Btf, off: StrOff, copied: &mut Copied) -> Result<StrOff, BuildError> {
+        if let Some(&known) = copied.0.get(&off) {
+            return Ok(known);
+        }
+        let new = self.string(btf.str(off)?)?;
+        copied.0.insert(off, new);
+        Ok(new)
+    }
+
+    /// Adds a copy of another BTF's type; what it refers to becomes what `map` says. `copied` is that
+    /// BTF's.
     ///
     /// # Errors
     ///
@@ -169,6 +188,7 @@ impl Builder {
     pub fn add(
         &mut self,
         ty: &Type<'_>,
+        copied: &mut Copied,
         mut map: impl FnMut(TypeId) -> Option<TypeId>,
     ) -> Result<TypeId, BuildError> {
         let start = self.words.len();
@@ -177,7 +197,7 @@ impl Builder {
             let value = ty.record_word(index);
             let value = match word(ty.kind(), index) {
                 Word::Value => value,
-                Word::Name => self.string(ty.text(StrOff(value))?)?.0,
+                Word::Name => self.copy_string(ty.btf(), StrOff(value), copied)?.0,
                 Word::Type if value == 0 => 0,
                 Word::Type => map(TypeId(value)).ok_or(BuildError::Missing { id: TypeId(value) })?.0,
             };

@@ -9,10 +9,10 @@ fn merged(parts: &[(&[u32], &[u8])]) -> Builder {
     let mut builder = Builder::new(Endianness::Little, 1 << 16);
     for (types, strings) in parts {
         let btf = Btf::parse(&section(types, strings, Endianness::Little)).expect("valid");
-        let first = builder.next_id().0;
+        let (first, mut copied) = (builder.next_id().0, Copied::default());
         for id in btf.ids() {
             let ty = btf.get(id).expect("valid");
-            builder.add(&ty, |old| Some(TypeId(first + old.0 - 1))).expect("valid");
+            builder.add(&ty, &mut copied, |old| Some(TypeId(first + old.0 - 1))).expect("valid");
         }
     }
     builder
@@ -31,8 +31,9 @@ fn what_was_added_is_read_back_in_either_byte_order() {
         let types = [&INT[..], &fields].concat();
         let btf = Btf::parse(&section(&types, b"\0int\0pair\0a\0", endianness)).expect("valid");
         let mut builder = Builder::new(endianness, 1 << 10);
+        let mut copied = Copied::default();
         for id in btf.ids() {
-            builder.add(&btf.get(id).expect("valid"), Some).expect("valid");
+            builder.add(&btf.get(id).expect("valid"), &mut copied, Some).expect("valid");
         }
         let var = VarInSection { var: TypeId(2), offset: 8, size: 4 };
         builder.add_datasec(".data", 12, &[var]).expect("small");

@@ -27,11 +27,11 @@ use names::Names;
 use order::Order;
 
 /// Text that may come of each byte of BTF, beside [`TEXT`]. What is nested is counted at each level.
-const TEXT_PER_BYTE: usize = 8;
+const TEXT_PER_BYTE: usize = 3;
 /// Bytes of text that any BTF may become.
-const TEXT: usize = 16 << 20;
+const TEXT: usize = 8 << 20;
 /// Steps for each byte of BTF, beside [`STEPS`].
-const STEPS_PER_BYTE: usize = 8;
+const STEPS_PER_BYTE: usize = 2;
 /// Steps that any BTF may take.
 const STEPS: usize = 1 << 17;
 /// Deepest nesting of types without name, parameters included.
@@ -78,7 +78,7 @@ impl From<BtfError> for DumpError {
 ///
 /// Where a reference leads nowhere, or C has no way to say it.
 pub fn c(btf: &Btf) -> Result<String, DumpError> {
-    let mut dump = Dump::new(btf);
+    let mut dump = Dump::new(btf)?;
     dump.out.push_str(HEAD);
     for id in btf.ids() {
         dump.at = id;
@@ -134,19 +134,20 @@ struct Dump<'a> {
 }
 
 impl<'a> Dump<'a> {
-    fn new(btf: &'a Btf) -> Self {
+    fn new(btf: &'a Btf) -> Result<Self, DumpError> {
         let bytes = btf.len_with_base();
         let types = btf.next_id() as usize;
-        Self {
+        let room = bytes.saturating_mul(TEXT_PER_BYTE).saturating_add(TEXT);
+        Ok(Self {
             btf,
-            names: Names::new(btf),
+            names: Names::new(btf, room)?,
             layouts: Layouts::new(types),
             order: Order::new(btf),
             out: String::new(),
-            room: bytes.saturating_mul(TEXT_PER_BYTE).saturating_add(TEXT),
+            room,
             steps: bytes.saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS),
             at: TypeId::VOID,
-        }
+        })
     }
 
     /// Counts a step.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::super::{Btf, Kind, TypeId};
+use super::DumpError;
 
 /// The names that were given.
 pub(super) struct Names<'a> {
@@ -57,7 +58,8 @@ pub(super) fn identifier(name: &str) -> Cow<'_, str> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(btf: &'a Btf) -> Self {
+    /// Notes all names, where they fit into so much text.
+    pub(super) fn new(btf: &'a Btf, mut room: usize) -> Result<Self, DumpError> {
         let mut names = Self {
             tags: Space::default(),
             idents: Space::default(),
@@ -67,6 +69,11 @@ impl<'a> Names<'a> {
         // Of types without a valid name nothing is printed: an error comes first.
         for ty in (1..btf.next_id()).filter_map(|id| btf.get(TypeId(id)).ok()) {
             let Ok(name) = ty.name() else { continue };
+            let mut count = |name: &str| {
+                room = room.checked_sub(name.len()).ok_or(DumpError::TooLong { id: ty.id() })?;
+                Ok::<(), DumpError>(())
+            };
+            count(name)?;
             match ty.kind() {
                 Kind::Struct | Kind::Union => {
                     names.tags.given.insert(name, 0);
@@ -75,6 +82,7 @@ impl<'a> Names<'a> {
                 Kind::Enum | Kind::Enum64 => {
                     names.tags.given.insert(name, 0);
                     for enumerator in ty.enumerators().filter_map(|e| btf.str(e.name).ok()) {
+                        count(enumerator)?;
                         names.idents.given.insert(enumerator, 0);
                     }
                 }
@@ -98,7 +106,7 @@ impl<'a> Names<'a> {
                 | Kind::TypeTag => {}
             }
         }
-        names
+        Ok(names)
     }
 
     /// The type whose tag a structure, union, enumeration or forward declaration uses.

@@ -12,6 +12,10 @@ pub(super) struct Order {
     states: Vec<State>,
     /// Types that others refer to, but for variables and functions.
     referenced: Vec<bool>,
+    /// For each type the last definition that noted to need it, complete and declared.
+    noted: Vec<[u32; 2]>,
+    /// Number of the definition whose needs are collected.
+    collecting: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,7 @@ impl Order {
                 | Kind::Enum64 => {}
             }
         }
-        Self { states: vec![State::Unseen; types], referenced }
+        Self { states: vec![State::Unseen; types], referenced, noted: vec![[0; 2]; types], collecting: 0 }
     }
 
     pub(super) fn is_referenced(&self, id: TypeId) -> bool {
@@ -95,6 +99,7 @@ impl Dump<'_> {
 
     /// Prints what a type without a definition of its own needs.
     pub(super) fn require_parts(&mut self, id: TypeId) -> Result<(), DumpError> {
+        self.order.collecting += 1;
         let mut needs = Vec::new();
         self.needs_of_use(id, false, 0, &mut needs)?;
         for need in needs {
@@ -140,6 +145,7 @@ impl Dump<'_> {
             State::Declared => State::BegunDeclared,
         };
         self.at = id;
+        self.order.collecting += 1;
         let mut needs = Vec::new();
         self.needs_of_definition(id, 0, &mut needs)?;
         waiting.push(Waiting { id, needs, next: 0 });
@@ -290,18 +296,19 @@ impl Dump<'_> {
         Err(BtfError::TooDeep { id }.into())
     }
 
-    /// Notes a need that is not met yet.
+    /// Notes a need that is neither met nor noted yet.
     fn need(&mut self, need: Need, needs: &mut Vec<Need>) -> Result<(), DumpError> {
-        let id = match need {
-            Need::Complete(id) => id,
-            Need::Declared(id) => self.names.tagged(self.btf, id),
+        let (id, how) = match need {
+            Need::Complete(id) => (id, 0),
+            Need::Declared(id) => (self.names.tagged(self.btf, id), 1),
         };
         let state = *self.order.state(id)?;
         let met = match need {
             Need::Complete(_) => state == State::Defined,
             Need::Declared(_) => !matches!(state, State::Unseen | State::Begun),
         };
-        if !met {
+        let noted = &mut self.order.noted[id.0 as usize][how];
+        if !met && std::mem::replace(noted, self.order.collecting) != self.order.collecting {
             needs.push(need);
         }
         Ok(())
