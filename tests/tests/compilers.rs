@@ -147,7 +147,7 @@ fn clang_16() {
 #[test]
 fn clang_19() {
     compiler("clang-19", &["--target=bpf", "-g", "-mcpu=v1"], 9);
-    compiler("clang-19", &["--target=bpf", "-g", "-mcpu=v4"], 11);
+    compiler("clang-19", &["--target=bpf", "-g", "-mcpu=v4", "-ffunction-sections"], 11);
 }
 
 #[test]

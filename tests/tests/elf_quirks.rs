@@ -28,6 +28,9 @@ type Symbol = (&'static str, u8, u8, u16, u64, u64);
 /// A relocation: offset, symbol (from 1), type, addend.
 type Reloc = (u64, u64, u64, Option<i64>);
 
+/// A section: name, type, flags, link, info, contents.
+type Section = (&'static str, u64, u64, u64, u64, Vec<u8>);
+
 /// An object with code in `.text` and `xdp`, and 16 bytes of `.data`.
 #[derive(Default)]
 struct Elf {
@@ -87,8 +90,7 @@ impl Elf {
     fn bytes(&self) -> Vec<u8> {
         let mut strings = vec![0];
         let symbols = self.symbol_table(&mut strings);
-        // Name, type, flags, link, info, contents.
-        let mut sections: Vec<(&str, u64, u64, u64, u64, Vec<u8>)> = vec![
+        let mut sections: Vec<Section> = vec![
             ("", 0, 0, 0, 0, Vec::new()),
             (".text", 1, 6, 0, 0, self.code(self.text)),
             ("xdp", 1, 6, 0, 0, self.code(self.xdp)),

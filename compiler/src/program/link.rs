@@ -159,7 +159,11 @@ pub(super) fn link(
         let is_program = match Some(func.section) == source.text {
             // A kind that is given makes a program of a lone function, or of the one that it names.
             true => options.kinds.contains_key(func.name) || options.kind.is_some() && funcs.list.len() == 1,
-            false => func.binding != Binding::Local || !called.contains(&index),
+            false => {
+                // `-ffunction-sections` gives each function of `.text` a section of its own.
+                let is_text = source.section_name(func.section).starts_with(".text.");
+                !called.contains(&index) || func.binding != Binding::Local && !is_text
+            }
         };
         if !is_program {
             continue;

@@ -6,8 +6,8 @@ use brolga_abi::{MapKind, ProgramKind};
 use super::{Accepted, Access, Options, Rejection, ShiftRule, verify};
 use crate::diag::{Code, Severity};
 use crate::isa::asm::AsmContext;
-use crate::isa::{AluOp, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
-use crate::program::{MapDef, Param, Program, SubprogId};
+use crate::isa::{AluOp, Endianness, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
+use crate::program::{GlobalData, MapDef, Param, Program, SubprogId};
 
 fn program(kind: ProgramKind, text: &str) -> Program {
     let assembled = assemble(text, &AsmContext::default()).expect("the text is assembly");
@@ -265,4 +265,39 @@ fn a_global_function_that_makes_a_tail_call_may_move_the_packet() {
     program.subprogs[1].global = true;
     program.subprogs[1].params = vec![Param::Context];
     assert_eq!(code(&program), Code::InvalidMemAccess);
+}
+
+/// Memory holds numbers in the program's byte order: the low half of a spilled register, what a
+/// constant's bytes mean, and which swap does nothing.
+#[test]
+fn byte_orders() {
+    let accepted = |order, text: &str, data: Option<&[u8]>| {
+        let mut program = program(ProgramKind::RawMemory, text);
+        program.endianness = order;
+        if let Some(data) = data {
+            let mut map = MapDef::new(".rodata", MapKind::Array, 4, 4, 1);
+            map.global = Some(GlobalData { initial: data.into(), readonly: true, variables: Vec::new() });
+            program.maps = vec![map].into();
+            let imm = Imm64::MapIdxValue { index: 0, off: 0 };
+            program.insns[0] = Insn::LoadImm64 { dst: Reg::R2, imm };
+        }
+        judge(&program).is_ok()
+    };
+    let access = "r1 += r3\nr0 = *(u8 *)(r1 + 0)\nexit";
+    let spilled = |at| {
+        format!("r3 = *(u8 *)(r1 + 0)\nr3 &= 15\n*(u64 *)(r10 - 8) = r3\nr3 = *(u32 *)(r10 - {at})\n{access}")
+    };
+    let constant = format!("r2 = 0 ll\nr3 = *(u32 *)(r2 + 0)\n{access}");
+    let swapped = |name| format!("r3 = 15\nr3 = {name} r3\n{access}");
+    for (order, low, bytes, same, other) in [
+        (Endianness::Little, 8, [15, 0, 0, 0], "le32", "be32"),
+        (Endianness::Big, 4, [0, 0, 0, 15], "be32", "le32"),
+    ] {
+        assert!(accepted(order, &spilled(low), None), "{order:?}");
+        assert!(!accepted(order, &spilled(12 - low), None), "{order:?}");
+        assert!(accepted(order, &constant, Some(&bytes)), "{order:?}");
+        assert!(!accepted(order, &constant, Some(&[bytes[3], 0, 0, bytes[0]])), "{order:?}");
+        assert!(accepted(order, &swapped(same), None), "{order:?}");
+        assert!(!accepted(order, &swapped(other), None), "{order:?}");
+    }
 }
