@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::body::Body;
+use super::budget::Budget;
 use super::core::{Core, CoreRelocations};
 use super::externs::Externs;
 use super::maps::Maps;
@@ -32,8 +33,14 @@ use brolga_abi::kinds::Section;
 /// Most slots of one program: the number of instructions that Linux accepts.
 const MAX_PROGRAM: usize = 1_000_000;
 
-/// Most slots of all programs together, each with its copy of the functions that it calls.
-const MAX_LINKED: usize = 4 << 20;
+/// Bytes that all programs may take with their copies of the functions that they call: so many,
+const COPIES: u64 = 16 << 20;
+
+/// and so many times the file.
+const COPIES_TIMES: u64 = 8;
+
+/// but never more, so that distances between functions fit into 32 bits.
+const MAX_COPIES: u64 = 1 << 30;
 
 /// Most findings that one program lists.
 const MAX_FINDINGS: usize = 32;
@@ -137,8 +144,12 @@ pub(super) fn link(
     let to = Referents { maps, defs, externs, funcs: &funcs };
     let mut bodies = Vec::with_capacity(funcs.list.len());
     let core = Core::resolve(source, &funcs, &options.target.types)?;
+    let limit = COPIES.saturating_add(COPIES_TIMES.saturating_mul(source.len as u64)).min(MAX_COPIES);
+    let mut budget = Budget::new("bytes of all programs with the functions that they call", limit);
     for func in &funcs.list {
-        bodies.push(Body::read(source, to, func, &core)?);
+        let body = Body::read(source, to, func, &core)?;
+        budget.spend_findings(&body.findings, func.name)?;
+        bodies.push(body);
     }
     let called: BTreeSet<usize> =
         bodies.iter().flat_map(|body| body.calls.iter().map(|(_, target)| target.0)).collect();
@@ -151,7 +162,7 @@ pub(super) fn link(
         btf: source.btf.as_ref(),
         callbacks: &source.exception_callbacks,
         bases,
-        linked: 0,
+        budget,
     };
     let mut names = BTreeSet::new();
     let mut programs = Vec::new();
@@ -197,6 +208,8 @@ pub(super) fn link(
         }
         section.clone_into(&mut program.section);
         judge(source, func, &mut program);
+        linker.budget.spend(program.section.len(), func.name)?;
+        linker.budget.spend_findings(&program.findings, func.name)?;
         programs.push(program);
     }
     match options.kinds.keys().find(|name| !names.contains(name.as_str())) {
@@ -246,8 +259,8 @@ struct Linker<'s, 'a> {
     callbacks: &'s BTreeMap<String, Vec<String>>,
     /// Where the current program has each function: valid for the entries of `order`.
     bases: Vec<Option<u32>>,
-    /// Slots of all programs so far.
-    linked: usize,
+    /// For what programs copy.
+    budget: Budget,
 }
 
 impl Linker<'_, '_> {
@@ -365,14 +378,9 @@ impl Linker<'_, '_> {
         loop {
             if let Some(func) = next.take().filter(|func| self.bases[func.0].is_none()) {
                 let len = self.bodies[func.0].insns.len();
-                self.linked += len;
-                if self.linked > MAX_LINKED {
-                    let (found, limit) = (self.linked as u64, MAX_LINKED as u64);
-                    let what = "instructions of all programs with the functions that they call";
-                    return Err(Problem::Limit { what, found, limit }
-                        .somewhere()
-                        .of(self.funcs.list[main.0].name));
-                }
+                let name = self.funcs.list[func.0].name;
+                let bytes = len * size_of::<Insn>() + size_of::<Subprog>() + name.len();
+                self.budget.spend(bytes, self.funcs.list[main.0].name)?;
                 self.bases[func.0] = Some(*slots);
                 *slots += u32::try_from(len).expect("limited above");
                 order.push(func);

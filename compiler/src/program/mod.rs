@@ -9,6 +9,7 @@
 //! program may carry findings of its own ([`Program::findings`]), which the verifier reports.
 
 mod body;
+mod budget;
 mod core;
 mod error;
 mod externs;

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::budget::Budget;
 use super::{LoadError, Place, Problem};
 use crate::btf::{Btf, BtfError, CoreRelo, Ext, FuncInfo, Kind, LineInfo, SectionRecords, Type, TypeId};
 use crate::elf::{Elf, ElfError, Reloc, Section, SectionIdx, Symbol, SymbolIdx};
 
 /// An object's parts.
 pub(super) struct Source<'a> {
+    /// Bytes of the file.
+    pub(super) len: usize,
     pub(super) elf: Elf<'a>,
     pub(super) btf: Option<Arc<Btf>>,
     /// `.text`, where it has instructions.
@@ -66,15 +69,18 @@ impl<'a> Source<'a> {
                 symbols.entry(section).or_default().push(index);
             }
         }
-        let (tags, exception_callbacks) = btf.as_ref().map_or(Ok(Default::default()), tags)?;
+        let names = &mut Budget::of_names("bytes of names of sections and tags in BTF");
+        let (tags, exception_callbacks) =
+            btf.as_ref().map_or(Ok(Default::default()), |btf| tags(btf, names))?;
         let mut source = Self {
+            len: bytes.len(),
             values_in_place: false,
             symbols,
-            datasecs: btf.as_ref().map_or(Ok(BTreeMap::new()), datasecs)?,
+            datasecs: btf.as_ref().map_or(Ok(BTreeMap::new()), |btf| datasecs(btf, names))?,
             tags,
             exception_callbacks,
-            funcs: by_section(btf.as_ref(), ext.funcs, |f| f.insn_off)?,
-            lines: by_section(btf.as_ref(), ext.lines, |l| l.insn_off)?,
+            funcs: by_section(btf.as_ref(), ext.funcs, names, |f| f.insn_off)?,
+            lines: by_section(btf.as_ref(), ext.lines, names, |l| l.insn_off)?,
             core_relos: ext.core_relos,
             btf: btf.map(Arc::new),
             elf,
@@ -124,17 +130,15 @@ pub(super) fn btf_error(error: &BtfError, section: &str) -> LoadError {
     Problem::Malformed { what: "BTF", reason: error.to_string() }.in_section(section)
 }
 
-/// The data sections of a BTF by name.
-fn datasecs(btf: &Btf) -> Result<BTreeMap<String, TypeId>, LoadError> {
+/// The data sections of a BTF by name. As in libbpf, the first of a name counts.
+fn datasecs(btf: &Btf, names: &mut Budget) -> Result<BTreeMap<String, TypeId>, LoadError> {
     let mut sections = BTreeMap::new();
     for id in btf.ids() {
         let ty = btf.get(id).map_err(|e| btf_error(&e, ".BTF"))?;
         if ty.kind() == Kind::Datasec {
             let name = ty.name().map_err(|e| btf_error(&e, ".BTF"))?;
-            if sections.insert(name.to_owned(), id).is_some() {
-                return Err(Problem::Duplicate { what: "data section of one name" }
-                    .in_section(".BTF")
-                    .of(name));
+            if !sections.contains_key(name) {
+                sections.insert(names.copy(name)?, id);
             }
         }
     }
@@ -145,7 +149,7 @@ fn datasecs(btf: &Btf) -> Result<BTreeMap<String, TypeId>, LoadError> {
 type Tags = (BTreeMap<(TypeId, i32), Vec<String>>, BTreeMap<String, Vec<String>>);
 
 /// The `arg:` tags of functions' parameters, and the `exception_callback:` tags of functions.
-fn tags(btf: &Btf) -> Result<Tags, LoadError> {
+fn tags(btf: &Btf, names: &mut Budget) -> Result<Tags, LoadError> {
     let error = |e| btf_error(&e, ".BTF");
     let (mut args, mut callbacks) = Tags::default();
     for id in btf.ids() {
@@ -153,12 +157,12 @@ fn tags(btf: &Btf) -> Result<Tags, LoadError> {
         let Some(component) = ty.component() else { continue };
         let name = ty.name().map_err(error)?;
         if name.starts_with("arg:") {
-            args.entry((ty.referenced(), component)).or_default().push(name.to_owned());
+            args.entry((ty.referenced(), component)).or_default().push(names.copy(name)?);
         } else if let Some(callback) = name.strip_prefix("exception_callback:")
             && component == -1
         {
             let main = btf.get(ty.referenced()).and_then(|func| func.name()).map_err(error)?;
-            callbacks.entry(main.to_owned()).or_default().push(callback.to_owned());
+            callbacks.entry(names.copy(main)?).or_default().push(names.copy(callback)?);
         }
     }
     Ok((args, callbacks))
@@ -168,6 +172,7 @@ fn tags(btf: &Btf) -> Result<Tags, LoadError> {
 fn by_section<T>(
     btf: Option<&Btf>,
     tables: Vec<SectionRecords<T>>,
+    names: &mut Budget,
     offset: impl Fn(&T) -> u32,
 ) -> Result<BTreeMap<String, Vec<T>>, LoadError> {
     let mut sections: BTreeMap<String, Vec<T>> = BTreeMap::new();
@@ -176,7 +181,7 @@ fn by_section<T>(
         if let Some(records) = sections.get_mut(name) {
             records.extend(table.records);
         } else {
-            sections.insert(name.to_owned(), table.records);
+            sections.insert(names.copy(name)?, table.records);
         }
     }
     for records in sections.values_mut() {

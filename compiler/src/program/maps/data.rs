@@ -16,7 +16,7 @@ use crate::program::source::{Source, btf_error, data};
 use crate::program::{GlobalData, LoadError, MapDef, Problem, Variable};
 
 /// Most bytes of global data that take none in the file.
-const MAX_ZEROES: u64 = 48 << 20;
+const MAX_ZEROES: u64 = 32 << 20;
 
 impl Maps {
     pub(super) fn add_global_data(
@@ -94,7 +94,7 @@ impl Maps {
                     .at(symbol.value)
                     .of(symbol.name));
             };
-            self.charge(symbol.name)?;
+            self.names.spend(symbol.name.len(), symbol.name)?;
             let ty = types.get(&(symbol.name, symbol.value)).copied();
             variables.push(Variable { name: symbol.name.to_owned(), offset, size, ty });
         }

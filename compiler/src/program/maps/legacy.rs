@@ -130,7 +130,7 @@ impl Maps {
         let inner = &self.defs[inner.index()];
         if !is_map_of_maps(inner.kind) {
             let inner = Box::new(inner.clone());
-            self.charge(&inner.name)?;
+            self.names.spend(inner.name.len(), &inner.name)?;
             self.defs[outer.index()].inner = Some(inner);
         }
         Ok(())

@@ -15,8 +15,9 @@ mod struct_ops;
 
 use std::collections::BTreeMap;
 
+use super::budget::Budget;
 use super::source::Source;
-use super::{KernelVersion, LoadError, MapDef, MapId, MapType, Problem};
+use super::{KernelVersion, LoadError, MapDef, MapId, MapType};
 use crate::btf::{Kind, Linkage, Type, VarInSection};
 use crate::elf::{Binding, SectionIdx, Symbol, SymbolKind};
 
@@ -32,14 +33,10 @@ const RINGBUF: u32 = 27;
 const USER_RINGBUF: u32 = 31;
 const ARENA: u32 = 33;
 
-/// Most bytes of the names of all maps and variables.
-const MAX_NAMES: usize = 8 << 20;
-
 /// Bytes of a page, of which ring buffers and arenas are multiples: Linux's on most machines.
 const PAGE: u32 = 4096;
 
 /// All maps, and where instructions find them.
-#[derive(Default)]
 pub(super) struct Maps {
     pub(super) defs: Vec<MapDef>,
     /// Definitions by section and offset.
@@ -52,8 +49,8 @@ pub(super) struct Maps {
     zeroes: u64,
     /// Bytes of `struct_ops` values so far as the kernel has them.
     kernel_values: u64,
-    /// Bytes of names so far: many things may have one long name, but each gets a copy.
-    names: usize,
+    /// Bytes of names, of which each gets a copy.
+    names: Budget,
 }
 
 /// What a symbol in a map section or in global data means.
@@ -73,7 +70,15 @@ impl Maps {
         version: KernelVersion,
         kconfig: Option<MapDef>,
     ) -> Result<Self, LoadError> {
-        let mut maps = Self::default();
+        let mut maps = Self {
+            defs: Vec::new(),
+            places: BTreeMap::new(),
+            data: BTreeMap::new(),
+            kconfig: None,
+            zeroes: 0,
+            kernel_values: 0,
+            names: Budget::of_names("bytes of names of maps and variables"),
+        };
         for (index, section) in source.elf.sections_with_index() {
             match section.name {
                 "maps" if section.is_progbits() => maps.add_legacy(source, index, section)?,
@@ -101,21 +106,10 @@ impl Maps {
 
     /// Adds a map, which gets the next id.
     pub(super) fn push(&mut self, def: MapDef) -> Result<MapId, LoadError> {
-        self.charge(&def.name)?;
+        self.names.spend(def.name.len(), &def.name)?;
         let id = MapId(u32::try_from(self.defs.len()).expect("each map takes bytes of the object"));
         self.defs.push(def);
         Ok(id)
-    }
-
-    /// Counts a name that is about to be copied.
-    fn charge(&mut self, name: &str) -> Result<(), LoadError> {
-        self.names += name.len();
-        if self.names > MAX_NAMES {
-            let (found, limit) = (self.names as u64, MAX_NAMES as u64);
-            let what = "bytes of names of maps and variables";
-            return Err(Problem::Limit { what, found, limit }.somewhere().of(name));
-        }
-        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::program::{
 const F_LINK: u32 = 1 << 13;
 
 /// Most bytes of all structures of an object as the kernel has them.
-const MAX_KERNEL_VALUES: u64 = 8 << 20;
+const MAX_KERNEL_VALUES: u64 = 4 << 20;
 
 /// Whether a section holds such structures.
 pub(in crate::program) fn is_struct_ops(section: &Section<'_>) -> bool {
@@ -82,8 +82,8 @@ impl Maps {
             let members = member_programs(btf, &ty, programs.range(start..end), start).map_err(at)?;
             used += members.len();
             for member in &members {
-                self.charge(&member.member)?;
-                self.charge(&member.program)?;
+                self.names.spend(member.member.len(), &member.member)?;
+                self.names.spend(member.program.len(), &member.program)?;
             }
             let mut map = MapDef::new(name, MapType::from_number(STRUCT_OPS), 4, ty.size(), 1);
             map.flags = if section.name.ends_with(".link") { F_LINK } else { 0 };
