@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use brolga_abi::ProgramKind;
 use brolga_abi::kinds::PROGRAM_KINDS;
+use brolga_compiler::program::HostFunction;
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 use crate::literal;
@@ -91,6 +92,27 @@ pub struct KernelArg {
     /// is only judged, and `own` where it runs
     #[arg(long, value_name = "PATH")]
     pub btf: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
+
+/// The configuration of the kernel for which an object is loaded.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArg {
+    /// The kernel's configuration, for `__kconfig` variables: text, or packed as /proc/config.gz is. By
+    /// default the running kernel's, where its types are taken
+    #[arg(long, value_name = "FILE")]
+    pub kconfig: Option<PathBuf>,
+}
+
+/// Functions that the host defines.
+#[derive(Debug, clap::Args)]
+pub struct HostArg {
+    /// A function that the host defines for `extern … __ksym`, as a C prototype: "u64 f(const void *data, u32
+    /// len, ctx)". May be given several times
+    #[arg(long, value_name = "PROTOTYPE")]
+    pub host_function: Vec<HostFunction>,
 }
 
 /// A kind that is given for programs.
@@ -134,6 +156,12 @@ pub struct VerifyArgs {
     /// several times: every object is judged for every kernel. By default the running kernel's
     #[arg(long, value_name = "PATH")]
     pub btf: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub config: ConfigArg,
+
+    #[command(flatten)]
+    pub host: HostArg,
 
     /// Bytes of the buffer that `raw_memory` programs get
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
@@ -250,6 +278,9 @@ pub struct CompileArgs {
 
     #[command(flatten)]
     pub kernel: KernelArg,
+
+    #[command(flatten)]
+    pub host: HostArg,
 
     /// Bytes of the buffer that `raw_memory` programs get
     #[arg(long, value_name = "BYTES", default_value_t = 0)]

@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use brolga_compiler::btf::{Btf, BtfError};
-use brolga_compiler::program::{Kernel, KernelTypes, KernelVersion, Target};
+use brolga_compiler::program::{
+    ExternKind, HostFunction, Kernel, KernelTypes, KernelVersion, Object, Target,
+};
 use lzma_rust2::XzReader;
 use object::read::ReadCache;
 use object::{Object as _, ObjectSection as _};
 
-use crate::args::KernelArg;
+use crate::args::{ConfigArg, KernelArg};
+use crate::config;
 use crate::failure::Failure;
 use crate::io;
 
@@ -39,6 +42,20 @@ pub struct KernelSource {
     /// What it is called in reports.
     pub label: String,
     place: Place,
+    /// Its configuration, where a file is named.
+    kconfig: Option<PathBuf>,
+    /// Whether it is the one that runs.
+    running: bool,
+}
+
+/// What objects are loaded for.
+#[derive(Debug)]
+pub struct Environment {
+    /// The kernel.
+    pub target: Target,
+    /// Functions of the host.
+    pub host_functions: Arc<[HostFunction]>,
+    running: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +69,17 @@ enum Place {
 }
 
 impl KernelSource {
+    fn new(label: String, place: Place) -> Self {
+        Self { label, place, kconfig: None, running: false }
+    }
+
+    fn configured(self, arg: &ConfigArg) -> Self {
+        Self { kconfig: arg.kconfig.clone(), ..self }
+    }
+
     /// No kernel: the object's own types stand for its types.
     pub fn own() -> Self {
-        Self { label: "own".to_owned(), place: Place::Own }
+        Self::new("own".to_owned(), Place::Own)
     }
 
     /// The kernel that runs, where it says what types it has.
@@ -63,20 +88,22 @@ impl KernelSource {
         io::first_bytes::<4>(&folder.join("vmlinux"))?;
         let release = io::read(Path::new(RELEASE)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let label = release.map_or_else(|| RUNNING.to_owned(), |release| release.trim().to_owned());
-        Some(Self { label, place: Place::Folder(folder) })
+        Some(Self { running: true, ..Self::new(label, Place::Folder(folder)) })
     }
 
     /// The kernel for commands that judge: the one named, the one that runs, or none.
     pub fn to_judge(arg: &KernelArg) -> Result<Self, Failure> {
-        match &arg.btf {
-            Some(path) => Self::one(path),
-            None => Ok(Self::running().unwrap_or_else(Self::own)),
-        }
+        let kernel = match &arg.btf {
+            Some(path) => Self::one(path)?,
+            None => Self::running().unwrap_or_else(Self::own),
+        };
+        Ok(kernel.configured(&arg.config))
     }
 
     /// The kernel for commands that run programs here: the one named, or none.
     pub fn to_run(arg: &KernelArg) -> Result<Self, Failure> {
-        arg.btf.as_deref().map_or_else(|| Ok(Self::own()), Self::one)
+        let kernel = arg.btf.as_deref().map_or_else(|| Ok(Self::own()), Self::one)?;
+        Ok(kernel.configured(&arg.config))
     }
 
     fn one(path: &Path) -> Result<Self, Failure> {
@@ -91,27 +118,48 @@ impl KernelSource {
     }
 
     /// All kernels that are named; without names, the one that runs, or none.
-    pub fn all(paths: &[PathBuf]) -> Result<Vec<Self>, Failure> {
+    pub fn all(paths: &[PathBuf], config: &ConfigArg) -> Result<Vec<Self>, Failure> {
         if paths.is_empty() {
-            return Ok(vec![Self::running().unwrap_or_else(Self::own)]);
+            return Ok(vec![Self::running().unwrap_or_else(Self::own).configured(config)]);
         }
         let mut kernels = Vec::new();
         for path in paths {
-            kernels.extend(found_at(path)?);
+            kernels.extend(found_at(path)?.into_iter().map(|kernel| kernel.configured(config)));
         }
         Ok(kernels)
     }
 
-    /// Reads its types.
-    pub fn read(&self) -> Result<Target, Failure> {
+    /// Reads its types and its configuration.
+    pub fn read(&self) -> Result<Environment, Failure> {
         let types = match &self.place {
-            Place::Own => return Ok(Target::default()),
-            Place::File(path) => file(path)?,
-            Place::Folder(path) => folder(path)?,
+            Place::Own => KernelTypes::Own,
+            Place::File(path) => KernelTypes::Kernel(Arc::new(file(path)?)),
+            Place::Folder(path) => KernelTypes::Kernel(Arc::new(folder(path)?)),
         };
         let release = self.label.rsplit('/').next().unwrap_or_default();
-        let version = KernelVersion::parse(release).unwrap_or_default();
-        Ok(Target { types: KernelTypes::Kernel(Arc::new(types)), version, ..Target::default() })
+        let version = match types {
+            KernelTypes::Own => KernelVersion::default(),
+            KernelTypes::Kernel(_) => KernelVersion::parse(release).unwrap_or_default(),
+        };
+        let config = match &self.kconfig {
+            Some(path) => Some(Arc::new(config::read(path)?)),
+            None if self.running => config::running(release).map(Arc::new),
+            None => None,
+        };
+        let target = Target { types, config, version, symbols: None };
+        Ok(Environment { target, host_functions: Arc::new([]), running: self.running })
+    }
+}
+
+impl Environment {
+    /// The kernel with its symbols, for an object that asks for some: they are many, and few ask.
+    pub fn with_symbols(&self, object: &Object) -> Option<Target> {
+        let asks = object.externs.iter().any(|external| external.kind == ExternKind::Symbol);
+        if !self.running || !asks || self.target.symbols.is_some() {
+            return None;
+        }
+        let symbols = Some(Arc::new(config::symbols()?));
+        Some(Target { symbols, ..self.target.clone() })
     }
 }
 
@@ -122,12 +170,12 @@ fn found_at(path: &Path) -> Result<Vec<KernelSource>, Failure> {
     }
     let label = path.display().to_string();
     if !path.is_dir() {
-        return Ok(vec![KernelSource { label: without_ending(&label), place: Place::File(path.to_owned()) }]);
+        return Ok(vec![KernelSource::new(without_ending(&label), Place::File(path.to_owned()))]);
     }
     let files = io::files_below(path)?;
     if path.join("vmlinux").is_file() {
         let place = Place::Folder(path.to_owned());
-        return Ok(vec![KernelSource { label, place }]);
+        return Ok(vec![KernelSource::new(label, place)]);
     }
     let mut kernels: Vec<KernelSource> = files
         .into_iter()
@@ -137,7 +185,7 @@ fn found_at(path: &Path) -> Result<Vec<KernelSource>, Failure> {
         })
         .map(|file| {
             let label = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
-            KernelSource { label: without_ending(&label), place: Place::File(file) }
+            KernelSource::new(without_ending(&label), Place::File(file))
         })
         .collect();
     if kernels.is_empty() {
@@ -373,7 +421,7 @@ mod tests {
         let [source] = &found_at(path).map_err(|error| error.to_string())?[..] else {
             return Err("several".to_owned());
         };
-        match source.read().map_err(|error| error.to_string())?.types {
+        match source.read().map_err(|error| error.to_string())?.target.types {
             KernelTypes::Kernel(kernel) => Ok(Kernel::clone(&kernel)),
             KernelTypes::Own => Err("none".to_owned()),
         }
@@ -389,7 +437,7 @@ mod tests {
         }
         let source = &found_at(directory.path()).expect("found")[0];
         assert_eq!(source.label, "6.1");
-        assert_eq!(source.read().expect("readable").version, KernelVersion::new(6, 1, 0));
+        assert_eq!(source.read().expect("readable").target.version, KernelVersion::new(6, 1, 0));
         for cut in [6, 40, PACKED_INT.len() - 1] {
             std::fs::write(&path, &PACKED_INT[..cut]).expect("written");
             assert!(kernel(&path).is_err(), "{cut} bytes");

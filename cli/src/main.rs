@@ -6,6 +6,7 @@
 mod args;
 mod capture;
 mod commands;
+mod config;
 mod failure;
 mod io;
 mod kernels;

@@ -1,16 +1,17 @@
 //! What several commands do with an object: load it, choose programs of it, judge them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brolga_compiler::diag::{Diagnostic, Severity};
-use brolga_compiler::program::{self, LoadOptions, MapId, Object, Program, Target};
+use brolga_compiler::program::{self, LoadOptions, MapId, Object, Program};
 use brolga_compiler::verify::{self, Accepted, Rejection};
 
 use crate::args::Selection;
 use crate::failure::Failure;
 use crate::io;
-use crate::kernels::KernelSource;
+use crate::kernels::{Environment, KernelSource};
 
 /// Reads and loads an object.
 pub fn load(
@@ -28,17 +29,29 @@ pub fn load_bytes(
     bytes: &[u8],
     selection: &Selection,
     raw_memory_len: u32,
-    target: &Target,
+    environment: &Environment,
 ) -> Result<Object, Failure> {
-    let mut options = LoadOptions { raw_memory_len, target: target.clone(), ..LoadOptions::default() };
+    let mut options = LoadOptions {
+        raw_memory_len,
+        target: environment.target.clone(),
+        host_functions: Arc::clone(&environment.host_functions),
+        ..LoadOptions::default()
+    };
     for choice in &selection.kind {
         match choice.program.as_ref().or(selection.program.as_ref()) {
             Some(program) => _ = options.kinds.insert(program.clone(), choice.kind),
             None => options.kind = Some(choice.kind),
         }
     }
-    let mut object = program::load(bytes, &options)
-        .map_err(|error| Failure::Load { path: path.to_owned(), error: Box::new(error) })?;
+    let load = |options: &LoadOptions| {
+        let fail = |error| Failure::Load { path: path.to_owned(), error: Box::new(error) };
+        program::load(bytes, options).map_err(fail)
+    };
+    let mut object = load(&options)?;
+    if let Some(target) = environment.with_symbols(&object) {
+        options.target = target;
+        object = load(&options)?;
+    }
     selection.overrides.apply(&mut object)?;
     check_kind(&object, &options)?;
     Ok(object)

@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
-// A C program with the firewall linked in. See build.sh.
+// A C program with the firewall linked in, and a program that calls a function of this one. See build.sh.
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "brolga.h"
 #include "firewall.h"
+#include "host.h"
+
+// What `host.bpf.c` calls; host.h has the prototype.
+uint32_t brolga_host_host_rate(const void *data, uint32_t len)
+{
+	const uint8_t *bytes = data;
+	uint32_t rate = 0;
+
+	for (uint32_t i = 0; i < len; i++)
+		rate += bytes[i];
+	return rate;
+}
 
 static int failed(const char *what)
 {
@@ -47,6 +59,14 @@ int main(void)
 		return failed("lookup");
 	printf("blocked: %llu packets, %llu bytes\n", (unsigned long long)counter[0], (unsigned long long)counter[1]);
 
+	brolga_instance *host = brolga_instance_new(runtime, HOST_DESCRIPTOR);
+	brolga_program *rated = host ? brolga_program_find(host, HOST_PROGRAM_RATED) : NULL;
+	if (!rated || brolga_run_xdp(rated, worker, packet, &verdict))
+		return failed("rated");
+	printf("rated: %u\n", verdict);
+
+	brolga_program_free(rated);
+	brolga_instance_free(host);
 	brolga_packet_free(packet);
 	brolga_map_free(blocked);
 	brolga_program_free(program);

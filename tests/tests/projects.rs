@@ -116,5 +116,5 @@ fn a_c_program_links_what_was_compiled_ahead_of_time() {
         .expect("a shell");
     printed(&output);
     let run = Command::new(out.path().join("firewall")).output().expect("it was just linked");
-    assert_eq!(printed(&run), "before: 2\nafter: 1\nblocked: 1 packets, 60 bytes\n");
+    assert_eq!(printed(&run), "before: 2\nafter: 1\nblocked: 1 packets, 60 bytes\nrated: 1\n");
 }

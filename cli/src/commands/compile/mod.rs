@@ -1,12 +1,16 @@
 //! `brolga compile`: native code ahead of time.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use brolga_abi::symbols::HOST_PREFIX;
 use brolga_compiler::options::{CodeOptions, CpuFeatures, Target};
 use brolga_compiler::pipeline::{self, ModuleInfo, Unit};
-use brolga_compiler::program::{MapDef, Object, Program};
+use brolga_compiler::program::{
+    HostAccess, HostFunction, HostParam, HostScalar, MapDef, Object, Program, Resolution,
+};
 use brolga_compiler::verify::Accepted;
 
 use crate::args::{CompileArgs, Cpu, Emit};
@@ -25,8 +29,10 @@ pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
         ));
     }
     let options = options(args)?;
-    let object =
-        objects::load(&args.object, &args.selection, args.memory, &KernelSource::to_run(&args.kernel)?)?;
+    let mut environment = KernelSource::to_run(&args.kernel)?.read()?;
+    environment.host_functions = args.host.host_function.clone().into();
+    let bytes = io::read(&args.object)?;
+    let object = objects::load_bytes(&args.object, &bytes, &args.selection, args.memory, &environment)?;
     let programs = match args.emit {
         Emit::Exe => vec![objects::select_one(&args.object, &object, &args.selection)?],
         _ => objects::select_autoload(&args.object, &object, &args.selection)?,
@@ -126,6 +132,7 @@ fn header(module: &str, object: &Object, units: &[Unit<'_>]) -> String {
     let mut text = format!(
         "/* A module compiled by Brolga: link its object file with libbrolga_runtime_c.a. */\n\
          #pragma once\n\n\
+         #include <stdint.h>\n\n\
          #ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n\
          struct brolga_descriptor;\n\
          extern const struct brolga_descriptor {descriptor};\n\n\
@@ -145,8 +152,34 @@ fn header(module: &str, object: &Object, units: &[Unit<'_>]) -> String {
             format!("{kind}: keys of {key_size}, values of {value_size} bytes, at most {max_entries}");
         text.push_str(&format!("#define {prefix}_MAP_{} {name:?} /* {about} */\n", macro_name(name)));
     }
+    let called = object.externs.iter().filter_map(|external| match external.resolution {
+        Resolution::Host(index) => units.first()?.program.host_functions.get(index as usize),
+        _ => None,
+    });
+    let called: BTreeSet<String> = called.map(prototype).collect();
+    if !called.is_empty() {
+        text.push_str("\n/* Functions that the host defines. */\n");
+        called.iter().for_each(|line| text.push_str(line));
+    }
     text.push_str("\n#ifdef __cplusplus\n}\n#endif\n");
     text
+}
+
+/// The C prototype of a function of the host.
+fn prototype(function: &HostFunction) -> String {
+    let scalar = |scalar: HostScalar| {
+        format!("{}int{}_t", if scalar.signed { "" } else { "u" }, 8 * scalar.size.bytes())
+    };
+    let param = |param: &HostParam| match *param {
+        HostParam::Scalar(it) => scalar(it),
+        HostParam::Memory { access: HostAccess::Read, .. }
+        | HostParam::Buffer { access: HostAccess::Read } => "const void *".to_owned(),
+        HostParam::Memory { .. } | HostParam::Buffer { .. } | HostParam::Context => "void *".to_owned(),
+    };
+    let params: Vec<String> = function.params.iter().map(param).collect();
+    let params = if params.is_empty() { "void".to_owned() } else { params.join(", ") };
+    let returns = function.returns.map_or_else(|| "void".to_owned(), scalar);
+    format!("{returns} {HOST_PREFIX}{}({params});\n", function.name)
 }
 
 /// A name in the spelling of C's macros.

@@ -11,14 +11,12 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use brolga_compiler::program::Target;
-
 use super::report::Report;
 use super::{Tally, findings};
 use crate::args::{Format, VerifyArgs};
 use crate::failure::Failure;
 use crate::io::{self, Out, Progress};
-use crate::kernels::KernelSource;
+use crate::kernels::{Environment, KernelSource};
 use crate::objects::{self, Judgement, Verdict};
 use crate::style::{DIM, ERROR, GOOD, HEADING, WARNING};
 
@@ -96,8 +94,9 @@ fn judge(args: &VerifyArgs, kernels: &[KernelSource], inputs: &[(&Path, Vec<u8>)
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     kernels.get(index).map(|kernel| (index, kernel))
                 } {
-                    let column = kernel.read().map(|target| {
-                        inputs.iter().map(|input| cells(args, input, &kernel.label, &target)).collect()
+                    let column = kernel.read().map(|mut environment| {
+                        environment.host_functions = args.host.host_function.clone().into();
+                        inputs.iter().map(|input| cells(args, input, &kernel.label, &environment)).collect()
                     });
                     columns.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(index, column);
                     progress.inc(1);
@@ -114,9 +113,9 @@ fn cells(
     args: &VerifyArgs,
     (path, bytes): &(&Path, Vec<u8>),
     kernel: &str,
-    target: &Target,
+    environment: &Environment,
 ) -> Result<Vec<Cell>, Failure> {
-    let object = objects::load_bytes(path, bytes, &args.selection, args.memory, target)?;
+    let object = objects::load_bytes(path, bytes, &args.selection, args.memory, environment)?;
     let mut cells = Vec::new();
     for program in objects::select(path, &object, &args.selection)? {
         let judgement = Judgement::of(program);

@@ -9,24 +9,25 @@ use std::process::ExitCode;
 
 use brolga_compiler::diag::{Diagnostic, Severity, render};
 use brolga_compiler::isa::{InsnIdx, disasm};
-use brolga_compiler::program::{Fault, Program, Target};
+use brolga_compiler::program::{Fault, Program};
 
 use self::report::Report;
 use crate::args::{Format, VerifyArgs};
 use crate::failure::{FAILED, Failure};
 use crate::io::{self, Out};
-use crate::kernels::KernelSource;
+use crate::kernels::{Environment, KernelSource};
 use crate::objects::{self, Judgement, Verdict};
 use crate::style::{DIM, ERROR, GOOD, HEADING, WARNING};
 
 /// Runs the command. An object that cannot be read does not keep the others from being judged.
 pub fn run(args: &VerifyArgs, out: &mut Out) -> Result<ExitCode, Failure> {
-    let kernels = KernelSource::all(&args.btf)?;
+    let kernels = KernelSource::all(&args.btf, &args.config)?;
     let [kernel] = &kernels[..] else { return matrix::run(args, &kernels, out) };
-    let target = kernel.read()?;
+    let mut environment = kernel.read()?;
+    environment.host_functions = args.host.host_function.clone().into();
     let mut tally = Tally::default();
     for path in &args.objects {
-        match verify(path, args, (&kernel.label, &target), out) {
+        match verify(path, args, (&kernel.label, &environment), out) {
             Ok(verdicts) => tally.verdicts.extend(verdicts),
             Err(failure) => {
                 out.flush()?;
@@ -74,10 +75,10 @@ impl Tally {
 fn verify(
     path: &Path,
     args: &VerifyArgs,
-    (kernel, target): (&str, &Target),
+    (kernel, environment): (&str, &Environment),
     out: &mut Out,
 ) -> Result<Vec<Verdict>, Failure> {
-    let object = objects::load_bytes(path, &io::read(path)?, &args.selection, args.memory, target)?;
+    let object = objects::load_bytes(path, &io::read(path)?, &args.selection, args.memory, environment)?;
     let mut verdicts = Vec::new();
     for program in objects::select(path, &object, &args.selection)? {
         let judgement = Judgement::of(program);
