@@ -133,8 +133,8 @@ pub const CODES: &[CodeInfo] = &[
         code: Code::UnsupportedRelocation,
         name: "unsupported-relocation",
         severity: Severity::Unsupported,
-        explain: "The program needs a value that Brolga cannot fill in yet: an external kernel \
-                  symbol or function, a configuration value, or an address inside global data.",
+        explain: "The program needs a value that nobody gave: a kernel's configuration (`--kconfig`), variable or \
+                  function (`--btf`), or a function of the host; or an address that Brolga cannot fill in yet.",
         example: "",
     },
     CodeInfo {
