@@ -119,3 +119,18 @@ fn text_does_not_grow_out_of_proportion() {
     let error = printed(&[&types], b"\0int\0a\0");
     assert!(matches!(error, Err(DumpError::TooLong { .. })), "{error:?}");
 }
+
+#[test]
+fn split_types_come_with_what_they_need_of_their_base() {
+    // A base of `int` and two structures; a structure over it that holds the first one.
+    const NAMES: &[u8] = b"\0int\0a\0b\0";
+    let member = |name, ty| [name, info(Kind::Struct, false, 1), 4, 5, ty, 0];
+    let base = [&INT[..], &member(5, 1), &member(7, 1)].concat();
+    let base = Btf::parse(&section(&base, NAMES, Endianness::Little)).expect("valid");
+    let len = u32::try_from(NAMES.len()).expect("small");
+    let split = section(&member(len, 2), b"own\0", Endianness::Little);
+    let split = Btf::parse_split(&split, std::sync::Arc::new(base)).expect("valid");
+    let text = c(&split).expect("valid C");
+    assert!(text.contains("struct a {\n\tint a;\n};\n\nstruct own {\n\tstruct a a;\n};\n"), "{text}");
+    assert!(!text.contains("struct b"), "{text}");
+}
