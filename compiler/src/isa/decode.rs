@@ -89,8 +89,10 @@ pub fn decode(bytes: &[u8], endianness: Endianness) -> Result<Vec<Insn>, DecodeE
             Endianness::Little => u64::from_le_bytes(*slot),
             Endianness::Big => RawInsn::from_bytes(*slot, endianness).word(),
         };
-        if let Some((form, operands)) = table::fitting(word).filter(|(form, _)| !has_second_slot(*form)) {
-            insns.push(form::build(form, operands));
+        if let Some((form, operands)) = table::fitting(word)
+            && !matches!(form, Form::LoadImm64 { .. })
+        {
+            form::build_with(form, operands, |insn| insns.push(insn));
             continue;
         }
         let next = rest.as_slice().first().map(|slot| RawInsn::from_bytes(*slot, endianness));
@@ -107,10 +109,6 @@ pub fn decode(bytes: &[u8], endianness: Endianness) -> Result<Vec<Insn>, DecodeE
         }
     }
     Ok(insns)
-}
-
-fn has_second_slot(form: Form) -> bool {
-    matches!(form, Form::LoadImm64 { .. })
 }
 
 /// Decodes one slot; `next` is the slot after it, if any, which only `lddw` looks at.

@@ -181,46 +181,60 @@ pub(super) fn split(insn: &Insn) -> Option<(Form, Operands)> {
 }
 
 /// Puts form and operands together.
-#[inline]
 pub(super) fn build(form: Form, operands: Operands) -> Insn {
+    build_with(&form, operands, |insn| insn)
+}
+
+/// Puts form and operands together, and does something with the instruction. Each kind is made where it is
+/// used: a common place for all would be written in parts and read as a whole, on which processors wait.
+#[inline]
+pub(super) fn build_with<R>(form: &Form, operands: Operands, then: impl FnOnce(Insn) -> R) -> R {
     let Operands { dst, src, off, imm, next_imm } = operands;
-    let operand = |kind| match kind {
-        SrcKind::Reg => Operand::Reg(src),
-        SrcKind::Imm => Operand::Imm(imm),
-    };
-    match form {
-        Form::Alu { op, width, src: kind } => Insn::Alu { op, width, dst, src: operand(kind) },
-        Form::MovSx { width, from } => Insn::MovSx { width, from, dst, src },
-        Form::Neg { width } => Insn::Neg { width, dst },
-        Form::Endian { kind, size } => Insn::Endian { kind, size, dst },
+    match *form {
+        Form::Alu { op, width, src: SrcKind::Reg } => {
+            then(Insn::Alu { op, width, dst, src: Operand::Reg(src) })
+        }
+        Form::Alu { op, width, src: SrcKind::Imm } => {
+            then(Insn::Alu { op, width, dst, src: Operand::Imm(imm) })
+        }
+        Form::MovSx { width, from } => then(Insn::MovSx { width, from, dst, src }),
+        Form::Neg { width } => then(Insn::Neg { width, dst }),
+        Form::Endian { kind, size } => then(Insn::Endian { kind, size, dst }),
         Form::AddrSpaceCast => {
             let [from_low, from_high, to_low, to_high] = imm.to_le_bytes();
             let to = u16::from_le_bytes([to_low, to_high]);
-            Insn::AddrSpaceCast { dst, src, to, from: u16::from_le_bytes([from_low, from_high]) }
+            then(Insn::AddrSpaceCast { dst, src, to, from: u16::from_le_bytes([from_low, from_high]) })
         }
-        Form::LoadImm64 { kind } => Insn::LoadImm64 { dst, imm: build_imm64(kind, imm, next_imm) },
-        Form::Load { size, signed } => Insn::Load { size, signed, dst, base: src, off },
-        Form::Store { size, src: kind } => Insn::Store { size, base: dst, off, src: operand(kind) },
-        Form::Atomic { op, size } => Insn::Atomic { op, size, base: dst, off, src },
-        Form::LoadAcquire { size } => Insn::LoadAcquire { size, dst, base: src, off },
-        Form::StoreRelease { size } => Insn::StoreRelease { size, base: dst, off, src },
-        Form::LegacyLoad { size, kind } => {
-            let offset = match kind {
-                LegacyKind::Abs => LegacyOffset::Abs,
-                LegacyKind::Ind => LegacyOffset::Ind(src),
-            };
-            Insn::LegacyLoad { size, offset, imm }
+        Form::LoadImm64 { kind } => then(Insn::LoadImm64 { dst, imm: build_imm64(kind, imm, next_imm) }),
+        Form::Load { size, signed } => then(Insn::Load { size, signed, dst, base: src, off }),
+        Form::Store { size, src: SrcKind::Reg } => {
+            then(Insn::Store { size, base: dst, off, src: Operand::Reg(src) })
         }
-        Form::Ja => Insn::Ja { off },
-        Form::Gotol => Insn::Gotol { off: imm },
-        Form::MayGoto => Insn::MayGoto { off },
-        Form::Branch { cond, width, src: kind } => Insn::Branch { cond, width, dst, src: operand(kind), off },
-        Form::Call { kind } => Insn::Call(match kind {
-            CallKind::Helper => CallTarget::Helper(imm.cast_unsigned()),
-            CallKind::Subprog => CallTarget::Subprog(imm),
-            CallKind::Kfunc => CallTarget::Kfunc { id: imm, module: off },
-        }),
-        Form::Exit => Insn::Exit,
+        Form::Store { size, src: SrcKind::Imm } => {
+            then(Insn::Store { size, base: dst, off, src: Operand::Imm(imm) })
+        }
+        Form::Atomic { op, size } => then(Insn::Atomic { op, size, base: dst, off, src }),
+        Form::LoadAcquire { size } => then(Insn::LoadAcquire { size, dst, base: src, off }),
+        Form::StoreRelease { size } => then(Insn::StoreRelease { size, base: dst, off, src }),
+        Form::LegacyLoad { size, kind: LegacyKind::Abs } => {
+            then(Insn::LegacyLoad { size, offset: LegacyOffset::Abs, imm })
+        }
+        Form::LegacyLoad { size, kind: LegacyKind::Ind } => {
+            then(Insn::LegacyLoad { size, offset: LegacyOffset::Ind(src), imm })
+        }
+        Form::Ja => then(Insn::Ja { off }),
+        Form::Gotol => then(Insn::Gotol { off: imm }),
+        Form::MayGoto => then(Insn::MayGoto { off }),
+        Form::Branch { cond, width, src: SrcKind::Reg } => {
+            then(Insn::Branch { cond, width, dst, src: Operand::Reg(src), off })
+        }
+        Form::Branch { cond, width, src: SrcKind::Imm } => {
+            then(Insn::Branch { cond, width, dst, src: Operand::Imm(imm), off })
+        }
+        Form::Call { kind: CallKind::Helper } => then(Insn::Call(CallTarget::Helper(imm.cast_unsigned()))),
+        Form::Call { kind: CallKind::Subprog } => then(Insn::Call(CallTarget::Subprog(imm))),
+        Form::Call { kind: CallKind::Kfunc } => then(Insn::Call(CallTarget::Kfunc { id: imm, module: off })),
+        Form::Exit => then(Insn::Exit),
     }
 }
 

@@ -501,7 +501,7 @@ static FIXED: [Fixed; ROWS.len()] = fixed();
 /// The form of a slot given as a word, with its operands, a second slot apart. `None` where the slot is of no
 /// row, or a register is none: [`super::decode_slot`] says what is wrong.
 #[inline]
-pub(super) fn fitting(word: u64) -> Option<(Form, Operands)> {
+pub(super) fn fitting(word: u64) -> Option<(&'static Form, Operands)> {
     let [opcode, ..] = word.to_le_bytes();
     let mut at = BY_OPCODE.first[usize::from(opcode)];
     loop {
@@ -515,7 +515,7 @@ pub(super) fn fitting(word: u64) -> Option<(Form, Operands)> {
                 imm: i32::from_le_bytes([i0, i1, i2, i3]),
                 next_imm: 0,
             };
-            return Some((fixed.form, operands));
+            return Some((&fixed.form, operands));
         }
         at = fixed.next;
     }

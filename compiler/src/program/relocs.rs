@@ -36,6 +36,11 @@ struct Resolver<'r, 's, 'a, 'b> {
     body: &'r mut Body<'b>,
 }
 
+/// Whether an instruction refers to a function, relocation or not.
+fn refers(insn: &Insn) -> bool {
+    matches!(insn, Insn::Call(CallTarget::Subprog(_)) | Insn::LoadImm64 { imm: Imm64::Func(_), .. })
+}
+
 impl Resolver<'_, '_, '_, '_> {
     fn resolve(&mut self) -> Result<(), LoadError> {
         let relocs = self.source.relocs_of(self.func.section);
@@ -45,7 +50,9 @@ impl Resolver<'_, '_, '_, '_> {
         for slot in 0..u32::try_from(self.body.insns.len()).expect("decoded") {
             let offset = self.func.start + u64::from(slot) * 8;
             if relocs.peek().is_none_or(|next| next.offset >= offset + 8) {
-                self.without_reloc(slot);
+                if refers(&self.body.insns[slot as usize]) {
+                    self.without_reloc(slot);
+                }
                 continue;
             }
             let reloc = relocs.next_if(|r| r.offset == offset);
