@@ -1,5 +1,7 @@
 //! ELF relocations of instructions: calls, and addresses of maps, global data and functions.
 
+use std::ops::Range;
+
 use super::body::{Body, MAX_FINDINGS};
 use super::externs::{Extern, ExternKind, Externs, POISON_CALL, Resolution};
 use super::link::{Func, Funcs};
@@ -46,30 +48,40 @@ impl Resolver<'_, '_, '_, '_> {
         let relocs = self.source.relocs_of(self.func.section);
         let start = relocs.partition_point(|r| r.offset < self.func.start);
         let end = relocs.partition_point(|r| r.offset < self.func.end);
-        let mut relocs = relocs[start..end.max(start)].iter().peekable();
-        for slot in 0..u32::try_from(self.body.insns.len()).expect("decoded") {
-            let offset = self.func.start + u64::from(slot) * 8;
-            if relocs.peek().is_none_or(|next| next.offset >= offset + 8) {
-                if refers(&self.body.insns[slot as usize]) {
-                    self.without_reloc(slot);
-                }
-                continue;
+        let mut done = 0;
+        for reloc in &relocs[start..end.max(start)] {
+            let at = reloc.offset - self.func.start;
+            let slot = usize::try_from(at / 8).unwrap_or(usize::MAX);
+            if slot >= self.body.insns.len() {
+                break;
             }
-            let reloc = relocs.next_if(|r| r.offset == offset);
-            if let Some(next) = relocs.peek().filter(|next| next.offset < offset + 8) {
+            if slot < done || !at.is_multiple_of(8) {
                 let problem = Problem::Invalid {
                     what: "offset of a relocation",
-                    found: next.offset,
+                    found: reloc.offset,
                     expected: "one for each instruction at its start",
                 };
-                return Err(problem.in_section(self.source.section_name(self.func.section)).at(next.offset));
+                return Err(problem.in_section(self.source.section_name(self.func.section)).at(reloc.offset));
             }
-            match reloc.filter(|r| r.kind != reloc_kind::NONE) {
-                None => self.without_reloc(slot),
-                Some(reloc) => self.apply(slot, self.body.insns[slot as usize], reloc)?,
+            let is_none = reloc.kind == reloc_kind::NONE;
+            self.without_relocs(done..slot + usize::from(is_none));
+            if !is_none {
+                let number = u32::try_from(slot).expect("decoded");
+                self.apply(number, self.body.insns[slot], reloc)?;
             }
+            done = slot + 1;
         }
+        self.without_relocs(done..self.body.insns.len());
         Ok(())
+    }
+
+    /// What instructions without relocation refer to.
+    fn without_relocs(&mut self, mut slots: Range<usize>) {
+        while let Some(found) = self.body.insns[slots.clone()].iter().position(refers) {
+            let slot = slots.start + found;
+            self.without_reloc(u32::try_from(slot).expect("decoded"));
+            slots.start = slot + 1;
+        }
     }
 
     fn without_reloc(&mut self, slot: u32) {

@@ -17,7 +17,7 @@ const KCONFIG: &str = ".kconfig";
 ///
 /// What libbpf printed, where it does not open the object.
 pub fn differing_maps(bytes: &[u8], object: &Object) -> Result<Vec<String>, String> {
-    let mut theirs = sys::Object::open(bytes, None)?.map_definitions();
+    let mut theirs = sys::Object::open(bytes, None, sys::Messages::Kept)?.map_definitions();
     theirs.retain(|map| !map.name.ends_with(KCONFIG));
     let ours: Vec<_> = object.maps.iter().filter(|map| map.name != KCONFIG).collect();
     let names = |names: Vec<&str>| names.join(", ");

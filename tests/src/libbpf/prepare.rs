@@ -11,7 +11,7 @@ use std::path::Path;
 
 use brolga_compiler::isa::RawInsn;
 
-use super::sys::{Object, any_map};
+use super::sys::{Messages, Object, any_map};
 use crate::objects::{u16_at, u32_at, u64_at};
 
 /// Refusals after which an object is given up.
@@ -42,6 +42,8 @@ pub struct Prepared {
     /// Programs that libbpf would not load, though it was told to: those of `struct_ops` maps of types that
     /// the kernel lacks. It does not relocate them.
     pub not_loaded: Vec<String>,
+    /// Whether the running kernel's types were read.
+    pub read_types: bool,
 }
 
 /// A program that libbpf could not relocate.
@@ -67,7 +69,7 @@ struct Changes {
 #[must_use]
 pub fn prepare(bytes: &[u8], types: Option<&Path>) -> Outcome {
     let mut changes = Changes { bytes: bytes.to_vec(), ..Changes::default() };
-    if let Err(reason) = Object::open(bytes, types) {
+    if let Err(reason) = Object::open(bytes, types, Messages::Kept) {
         return Outcome::Refused(reason);
     }
     for _ in 0..ATTEMPTS {
@@ -88,7 +90,7 @@ enum Refusal {
 }
 
 fn attempt(changes: &mut Changes, types: Option<&Path>) -> Result<Prepared, Refusal> {
-    let object = Object::open(&changes.bytes, types).map_err(Refusal::Final)?;
+    let object = Object::open(&changes.bytes, types, Messages::Kept).map_err(Refusal::Final)?;
     let names = object.program_names();
     for program in 0..names.len() {
         object.set_autoload(program, !changes.left_out.iter().any(|(at, _)| *at == program));
@@ -116,7 +118,14 @@ fn attempt(changes: &mut Changes, types: Option<&Path>) -> Result<Prepared, Refu
         }
     }
     let left_out = changes.left_out.drain(..).map(|(_, left_out)| left_out).collect();
-    Ok(Prepared { bytes: std::mem::take(&mut changes.bytes), programs, maps, left_out, not_loaded })
+    Ok(Prepared {
+        bytes: std::mem::take(&mut changes.bytes),
+        programs,
+        maps,
+        left_out,
+        not_loaded,
+        read_types: object.read_types(),
+    })
 }
 
 impl Changes {

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use brolga_compiler::isa::{Endianness, RawInsn};
 
@@ -69,6 +69,15 @@ fn printed(errno: i32) -> String {
     if text.is_empty() { format!("error {errno}, and nothing printed") } else { text }
 }
 
+/// What becomes of libbpf's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Messages {
+    /// They are the text of errors.
+    Kept,
+    /// None is made, which takes less time.
+    Off,
+}
+
 /// An opened object.
 #[derive(Debug)]
 pub struct Object {
@@ -90,13 +99,11 @@ impl Object {
     /// # Errors
     ///
     /// What libbpf printed.
-    pub fn open(bytes: &[u8], types: Option<&Path>) -> Result<Self, String> {
-        static SET_PRINT: Once = Once::new();
-        // SAFETY: `keep` has the type asked for and lives as long as the process.
-        SET_PRINT.call_once(|| unsafe {
-            libbpf_sys::libbpf_set_print(Some(keep));
-        });
+    pub fn open(bytes: &[u8], types: Option<&Path>, messages: Messages) -> Result<Self, String> {
         let in_use = lock(&IN_USE);
+        let print: libbpf_sys::libbpf_print_fn_t = if messages == Messages::Kept { Some(keep) } else { None };
+        // SAFETY: `keep` has the type asked for and lives as long as the process.
+        unsafe { libbpf_sys::libbpf_set_print(print) };
         lock(&PRINTED).clear();
         let size = bytes.len().try_into().expect("a size");
         let types = types.map(|path| CString::new(path.as_os_str().as_bytes()).expect("a path"));

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use super::prepare::Prepared;
-use super::sys::{Object, any_map, ask_kernel, read_kernel_types};
+use super::sys::{Messages, Object, any_map, ask_kernel, read_kernel_types};
 
 /// Times of one preparation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Times {
 pub fn time(prepared: &Prepared) -> Result<Times, String> {
     let stand_in = any_map().map_err(|error| error.to_string())?;
     let start = Instant::now();
-    let object = Object::open(&prepared.bytes, None)?;
+    let object = Object::open(&prepared.bytes, None, Messages::Off)?;
     let opened = start.elapsed();
     for (at, name) in object.program_names().iter().enumerate() {
         object.set_autoload(at, !prepared.left_out.iter().any(|left_out| left_out.program == *name));
@@ -43,7 +43,7 @@ pub fn time(prepared: &Prepared) -> Result<Times, String> {
     let start = Instant::now();
     ask_kernel(&object).map_err(|error| error.to_string())?;
     let kernel = start.elapsed();
-    if !object.read_types() {
+    if !prepared.read_types {
         return Ok(Times { whole, kernel, types: None });
     }
     let start = Instant::now();
