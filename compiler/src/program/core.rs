@@ -15,6 +15,7 @@ use super::{KernelTypes, LoadError, Problem, Program};
 use crate::btf::relo::{CoreError, CoreKind, Missing, Outcome, Relocator, Resolution, Resolved, Targets};
 use crate::btf::{Btf, CoreRelo};
 use crate::diag::{Code, Diagnostic};
+use crate::elf::SectionIdx;
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx, Operand, Size};
 
 /// The helper that poisoned instructions call, in libbpf as here: `0xbad2310`, "bad relo".
@@ -150,13 +151,17 @@ impl<'a> Core<'a> {
             KernelTypes::Kernel(kernel) => Targets::Kernel { vmlinux: &kernel.vmlinux, modules: &modules },
         };
         let mut relocator = Relocator::new(btf, targets);
+        let mut sections: BTreeMap<&str, SectionIdx> = BTreeMap::new();
+        for (index, section) in source.elf.sections_with_index() {
+            sections.entry(section.name).or_insert(index);
+        }
         // libbpf does not resolve those of programs that it does not load; what comes of them must
         // not change the others.
         for optional in [false, true] {
             for table in &source.core_relos {
                 let name = btf.str(table.section).map_err(|e| btf_error(&e, ".BTF.ext"))?;
-                if name.starts_with('?') == optional {
-                    core.section(source, funcs, &mut relocator, name, &table.records)?;
+                if let Some(&index) = sections.get(name).filter(|_| name.starts_with('?') == optional) {
+                    core.section((name, index), funcs, &mut relocator, &table.records)?;
                 }
             }
         }
@@ -168,13 +173,11 @@ impl<'a> Core<'a> {
 
     fn section(
         &mut self,
-        source: &Source<'_>,
+        (name, index): (&'a str, SectionIdx),
         funcs: &Funcs<'_>,
         relocator: &mut Relocator<'_>,
-        name: &'a str,
         table: &[CoreRelo],
     ) -> Result<(), LoadError> {
-        let Some((index, _)) = source.elf.section_by_name(name) else { return Ok(()) };
         let records = self.sections.entry(name).or_default();
         for relo in table {
             if !relo.insn_off.is_multiple_of(8) {

@@ -12,6 +12,9 @@ use crate::btf::{Btf, BtfError, Kind, Linkage, Type, TypeId};
 /// Most parameters that are read. One more than registers hold, so that too many are seen.
 const MAX_PARAMS: usize = 6;
 
+/// Longest name that is looked at: no context's is longer.
+const MAX_CONTEXT_NAME: usize = 64;
+
 /// A parameter, before the kind of program says which structure is its context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
@@ -96,6 +99,10 @@ fn shape(btf: &Btf, ty: TypeId, tags: &[String]) -> Result<Shape, BtfError> {
     if !matches!(pointee.kind(), Kind::Struct | Kind::Fwd) {
         return Ok(Shape::Is(otherwise));
     }
-    let name = pointee.name()?.to_owned();
+    let name = pointee.name()?;
+    if name.len() > MAX_CONTEXT_NAME {
+        return Ok(Shape::Is(otherwise));
+    }
+    let name = name.to_owned();
     Ok(if name == "bpf_dynptr" { Shape::Is(Param::Unknown) } else { Shape::Struct { name, otherwise } })
 }

@@ -1,6 +1,6 @@
 //! Which externs an object has: undefined symbols, with what BTF says of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ConfigType, Extern, ExternKind, Missing, Resolution};
 use crate::btf::{Btf, BtfError, Kind, Linkage, Type, TypeId};
@@ -30,6 +30,7 @@ enum Section {
 /// by size, then kernel symbols; by name where that leaves a choice.
 pub(super) fn collect(source: &Source<'_>) -> Result<Vec<Found>, LoadError> {
     let sections = sections(source);
+    let declarations = declarations(source);
     let mut names = 0;
     let mut found: Vec<Found> = Vec::new();
     for (index, symbol) in source.elf.symbols_with_index().filter(|(_, symbol)| is_extern(symbol)) {
@@ -40,7 +41,7 @@ pub(super) fn collect(source: &Source<'_>) -> Result<Vec<Found>, LoadError> {
                 .somewhere()
                 .of(symbol.name));
         }
-        found.push(describe(source, &sections, index, symbol));
+        found.push(describe(source, &sections, &declarations, index, symbol));
     }
     found.sort_by(|a, b| order(&a.external).cmp(&order(&b.external)));
     Ok(found)
@@ -85,6 +86,7 @@ fn sections(source: &Source<'_>) -> BTreeMap<TypeId, Section> {
 fn describe(
     source: &Source<'_>,
     sections: &BTreeMap<TypeId, Section>,
+    declarations: &BTreeMap<&str, TypeId>,
     symbol_idx: SymbolIdx,
     symbol: &Symbol<'_>,
 ) -> Found {
@@ -100,7 +102,7 @@ fn describe(
         ty: TypeId::VOID,
     };
     let described = match source.btf.as_deref() {
-        Some(btf) => declaration(btf, symbol.name).and_then(|ty| {
+        Some(btf) => declaration(btf, declarations.get(symbol.name).copied()).and_then(|ty| {
             found.external.ty = Some(ty.id());
             let section = sections.get(&ty.id()).ok_or("it is neither in `.kconfig` nor in `.ksyms`")?;
             kind(btf, &ty, *section)
@@ -117,11 +119,31 @@ fn describe(
     found
 }
 
-/// The variable or function of a name: the first, which must be an extern.
-fn declaration<'b>(btf: &'b Btf, name: &str) -> Result<Type<'b>, &'static str> {
-    let mut types = btf.by_name(name).filter_map(|id| btf.get(id).ok());
-    let ty = types.find(|ty| matches!(ty.kind(), Kind::Var | Kind::Func));
-    match ty {
+/// The first variable or function of each extern's name. One walk over all types: many externs, and
+/// many types beside the one that is meant, may share a name.
+fn declarations<'s>(source: &'s Source<'_>) -> BTreeMap<&'s str, TypeId> {
+    let Some(btf) = source.btf.as_deref() else { return BTreeMap::new() };
+    let externs = source.elf.symbols_with_index().filter(|(_, symbol)| is_extern(symbol));
+    let wanted: BTreeSet<&str> = externs.map(|(_, symbol)| symbol.name).collect();
+    if wanted.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut found = BTreeMap::new();
+    for id in btf.ids() {
+        let Ok(ty) = btf.get(id) else { continue };
+        if matches!(ty.kind(), Kind::Var | Kind::Func)
+            && let Ok(name) = ty.name()
+            && wanted.contains(name)
+        {
+            found.entry(name).or_insert(id);
+        }
+    }
+    found
+}
+
+/// A variable or function, which must be an extern.
+fn declaration(btf: &Btf, id: Option<TypeId>) -> Result<Type<'_>, &'static str> {
+    match id.and_then(|id| btf.get(id).ok()) {
         None => Err("BTF does not declare it"),
         Some(ty) if ty.linkage() != Some(Linkage::Extern) => Err("BTF does not call it an extern"),
         Some(ty) => Ok(ty),
