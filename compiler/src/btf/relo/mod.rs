@@ -371,12 +371,12 @@ impl<'a> Relocator<'a> {
             found.push(Candidate { side: SideIdx(0), id: root.id() });
         } else {
             for (index, side) in self.sides.iter().enumerate() {
-                let named =
-                    if self.own { side.btf.by_name(essential) } else { side.btf.by_essential_name(name) };
-                for id in named {
+                for id in side.btf.by_essential_name(name) {
                     self.budget.spend(1)?;
                     let ty = side.btf.get(id)?;
-                    if compat::kinds(root.kind(), ty.kind()) {
+                    // The object's own flavours describe other kernels.
+                    let meant = !self.own || ty.name()? == essential;
+                    if meant && compat::kinds(root.kind(), ty.kind()) {
                         found.push(Candidate { side: SideIdx(index), id });
                     }
                 }
