@@ -56,7 +56,9 @@ impl HostFunction {
     /// The address is that of an `extern "C"` function with this prototype, which lives as long as every
     /// module that may call it. Given arguments that the prototype allows, it is sound to call from any
     /// thread: it touches no memory of the program but what it is handed, does not keep pointers to
-    /// it, and does not unwind. Memory of maps may be written by other threads meanwhile.
+    /// it, and does not unwind. Memory that it is handed may begin at any address, aligned or not, and may overlap
+    /// with other memory that it is handed; memory of maps may be written by other threads meanwhile. A
+    /// `ctx` is that of whichever kind of program calls.
     ///
     /// # Errors
     ///

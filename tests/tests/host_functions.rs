@@ -3,8 +3,10 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use brolga_abi::ProgramKind;
 use brolga_compiler::diag::Code;
-use brolga_compiler::isa::{CallTarget, Insn};
+use brolga_compiler::isa::asm::AsmContext;
+use brolga_compiler::isa::{CallTarget, Insn, assemble};
 use brolga_compiler::program::{LoadOptions, Object, Program, Resolution, load};
 use brolga_compiler::verify;
 use brolga_runtime::jit::{self, HostFunction};
@@ -233,4 +235,23 @@ fn a_call_of_a_function_that_the_host_does_not_have_is_refused() {
     absent.host_functions = Arc::new([]);
     let rejection = verify::verify(&absent, &verify::Options::default()).expect_err("no such function");
     assert_eq!(rejection.diagnostics[0].code, Code::UnsupportedKfunc);
+}
+
+#[test]
+fn a_length_must_fit_the_hosts_integer() {
+    for (prototype, len, fits) in [
+        ("void f(const void *p, s8 n)", 127, true),
+        ("void f(const void *p, s8 n)", 200, false),
+        ("void f(const void *p, u8 n)", 200, true),
+        ("void f(const void *p, u8 n)", 256, false),
+    ] {
+        let text = format!("r1 = r10\nr1 += -256\nr2 = {len}\nr0 = 0\nexit");
+        let mut insns = assemble(&text, &AsmContext::default()).expect("assembles").insns;
+        insns.insert(3, Insn::Call(CallTarget::Kfunc { id: 0, module: CallTarget::HOST }));
+        let mut program = Program::from_insns("p", ProgramKind::Xdp, insns, Arc::new([]));
+        program.host_functions = Arc::new([prototype.parse().expect("a prototype")]);
+        let verdict = verify::verify(&program, &verify::Options::default());
+        let code = verdict.err().map(|rejection| rejection.diagnostics[0].code);
+        assert_eq!(code, (!fits).then_some(Code::ArgumentSize), "{prototype} with {len}");
+    }
 }

@@ -137,6 +137,8 @@ impl Elf {
 
     fn bytes(&self) -> Vec<u8> {
         let (btf, none) = (self.types.bytes(), Vec::new());
+        let no_lines = words(&[0x0001_eb9f, 32, 0, 0, 0, 0, 0, 0]);
+        let ext = if self.ext.is_empty() { &no_lines } else { &self.ext };
         // Name, type, flags, link, info, contents.
         let sections: [(&str, u32, u64, u32, u32, &Vec<u8>); 10] = [
             ("", 0, 0, 0, 0, &none),
@@ -147,12 +149,12 @@ impl Elf {
             (".rel.text", 9, 0, 3, 1, &self.relocs[0]),
             (".relxdp", 9, 0, 3, 2, &self.relocs[1]),
             (".BTF", 1, 0, 0, 0, &btf),
-            (".BTF.ext", 1, 0, 0, 0, &self.ext),
+            (".BTF.ext", 1, 0, 0, 0, ext),
             (".shstrtab", 3, 0, 0, 0, &none),
         ];
         let section_names: Vec<u8> =
             sections.iter().flat_map(|section| section.0.bytes().chain([0])).collect();
-        let (mut body, mut headers, mut name) = (Vec::new(), Vec::new(), 0);
+        let (mut body, mut headers, mut name) = (Vec::<u8>::new(), Vec::<u8>::new(), 0);
         for (text, kind, flags, link, info, data) in sections {
             let data = if text == ".shstrtab" { &section_names } else { data };
             headers.extend(words(&[name, kind]));

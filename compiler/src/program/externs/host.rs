@@ -15,8 +15,8 @@ const MAX_PARAMS: usize = 5;
 
 /// A native function that programs may call.
 ///
-/// Made of a C prototype. Integers are `u8` to `u64`, `s8` to `s64`, `bool`, and C's own names as
-/// BPF has them. Pointers, which are never null, are
+/// Made of a C prototype. Integers are `u8` to `u64`, `s8` to `s64`, and C's own names as BPF has
+/// them; a `bool` may be returned only, since programs may hand over bytes that are none. Pointers, which are never null, are
 ///
 /// - `const void *data, u32 len`: as many bytes as the parameter after it says; none is allowed
 /// - `const u32 *value`, `const u8 key[16]`: as many bytes as the type has
@@ -71,6 +71,15 @@ pub struct HostScalar {
     pub size: Size,
     /// Whether it is signed.
     pub signed: bool,
+}
+
+impl HostScalar {
+    /// The largest value.
+    #[must_use]
+    pub fn most(self) -> u64 {
+        let bits = 8 * self.size.bytes() - u32::from(self.signed);
+        u64::MAX >> (64 - bits)
+    }
 }
 
 /// What a host function does with memory.
@@ -144,6 +153,9 @@ fn param(text: &str) -> Result<HostParam, String> {
         Some(rest) => (true, rest.trim_start()),
         None => (false, text),
     };
+    if rest.split(|c: char| !is_ident(c)).any(|word| matches!(word, "bool" | "_Bool")) {
+        return Err(format!("`{text}` may be handed any byte: take it as a `u8`"));
+    }
     let access = if constant { HostAccess::Read } else { HostAccess::ReadWrite };
     let memory = |size: Option<u32>| match size {
         Some(size @ 1..) => Ok(HostParam::Memory { size, access }),
@@ -301,6 +313,13 @@ mod tests {
     }
 
     #[test]
+    fn most_of_an_integer() {
+        let most = |size, signed| HostScalar { size, signed }.most();
+        assert_eq!((most(Size::B, false), most(Size::B, true)), (255, 127));
+        assert_eq!((most(Size::DW, false), most(Size::DW, true)), (u64::MAX, u64::MAX >> 1));
+    }
+
+    #[test]
     fn what_is_no_prototype_says_why() {
         for (text, reason) in [
             ("f", "it has no parameters in parentheses"),
@@ -313,6 +332,8 @@ mod tests {
             ("u64 f(u8 x[0])", "the size of `u8 x[0]`"),
             ("u64 f(u64 x[1000000000])", "the size of `u64 x[1000000000]`"),
             ("u64 f(char **p)", "`char **p` is no pointer to memory"),
+            ("u64 f(bool yes)", "`bool yes` may be handed any byte: take it as a `u8`"),
+            ("u64 f(const _Bool *p)", "`const _Bool *p` may be handed any byte: take it as a `u8`"),
             ("u64 f(u8,)", "`` is no integer type"),
         ] {
             assert_eq!(shown(text), reason, "{text}");

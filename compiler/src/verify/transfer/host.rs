@@ -6,7 +6,7 @@
 
 use crate::diag::Code;
 use crate::isa::Reg;
-use crate::program::{HostAccess, HostParam};
+use crate::program::{HostAccess, HostParam, HostScalar};
 use crate::verify::check::{By, Direction, Request};
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::obligations::RegSet;
@@ -32,10 +32,10 @@ impl Explorer<'_> {
         for (param, reg) in function.params.iter().zip(args.iter()) {
             let value = *self.state.reg(reg);
             match *param {
-                HostParam::Scalar(_) => {
+                HostParam::Scalar(scalar) => {
                     self.expect(reg, value.is_scalar(), "scalar")?;
                     if let Some((memory, access)) = buffer.take() {
-                        self.host_buffer(memory, access, reg)?;
+                        self.host_buffer(memory, access, (reg, scalar))?;
                     }
                 }
                 HostParam::Memory { size, access } => self.host_memory(reg, access, size, false)?,
@@ -57,7 +57,7 @@ impl Explorer<'_> {
     }
 
     /// Memory whose length is in the next register.
-    fn host_buffer(&mut self, memory: Reg, access: HostAccess, length: Reg) -> Check {
+    fn host_buffer(&mut self, memory: Reg, access: HostAccess, (length, scalar): (Reg, HostScalar)) -> Check {
         let num = self.state.reg(length).num;
         if num.smin() < 0 {
             let what = "min value is negative, either use unsigned or 'var &= const'";
@@ -66,6 +66,12 @@ impl Explorer<'_> {
         if num.umax() >= MAX_OFFSET.unsigned_abs() {
             let what = "unbounded memory access, use 'var &= const' or 'if (var < const)'";
             return Err(self.refuse_reg(Code::UnboundedAccess, length, format!("{} {what}", name(length))));
+        }
+        // Cut to fewer bits it would be another length, and a negative one where they are signed.
+        if num.umax() > scalar.most() {
+            let message =
+                format!("{} max value {} does not fit the host's {scalar}", name(length), num.umax());
+            return Err(self.refuse_reg(Code::ArgumentSize, length, message));
         }
         let size = u32::try_from(num.umax()).expect("below 2^29");
         self.host_memory(memory, access, size, true)?;
