@@ -22,7 +22,7 @@ use super::maps::Maps;
 use super::relocs::Referents;
 use super::source::Source;
 use super::{Lines, LoadError, LoadOptions, MapDef, Problem, Program, Subprog};
-use crate::btf::Btf;
+use crate::btf::{Btf, LineInfo};
 use crate::diag::{Code, Diagnostic};
 use crate::elf::{Binding, SectionIdx, SymbolKind};
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
@@ -146,7 +146,12 @@ pub(super) fn link(
     let core = Core::resolve(source, &funcs, &options.target.types)?;
     let limit = COPIES.saturating_add(COPIES_TIMES.saturating_mul(source.len as u64)).min(MAX_COPIES);
     let mut budget = Budget::new("bytes of all programs with the functions that they call", limit);
+    let mut decoded = Budget::new("bytes of all functions", limit);
     for func in &funcs.list {
+        // Several names may stand for one function.
+        let slots = usize::try_from((func.end - func.start) / 8).unwrap_or(usize::MAX);
+        let copies = slots.saturating_mul(size_of::<Insn>()).saturating_add(size_of::<Body<'_>>());
+        decoded.spend(copies, func.name)?;
         let body = Body::read(source, to, func, &core)?;
         budget.spend_findings(&body.findings, func.name)?;
         bodies.push(body);
@@ -162,6 +167,7 @@ pub(super) fn link(
         btf: source.btf.as_ref(),
         callbacks: &source.exception_callbacks,
         bases,
+        text_funcs: text_funcs(source, &funcs),
         budget,
     };
     let mut names = BTreeSet::new();
@@ -208,7 +214,9 @@ pub(super) fn link(
         }
         section.clone_into(&mut program.section);
         judge(source, func, &mut program);
-        linker.budget.spend(program.section.len(), func.name)?;
+        // The target is a part of the section's name.
+        let names = func.name.len() + 2 * program.section.len();
+        linker.budget.spend(size_of::<Program>() + names, func.name)?;
         linker.budget.spend_findings(&program.findings, func.name)?;
         programs.push(program);
     }
@@ -247,6 +255,15 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
     program.findings = findings;
 }
 
+/// The first function of each name in `.text`.
+fn text_funcs<'s>(source: &Source<'_>, funcs: &'s Funcs<'_>) -> BTreeMap<&'s str, usize> {
+    let mut first = BTreeMap::new();
+    for (at, func) in funcs.list.iter().enumerate().filter(|(_, f)| Some(f.section) == source.text) {
+        first.entry(func.name).or_insert(at);
+    }
+    first
+}
+
 struct Linker<'s, 'a> {
     funcs: &'s Funcs<'a>,
     bodies: Vec<Body<'s>>,
@@ -260,6 +277,8 @@ struct Linker<'s, 'a> {
     /// Where the current program has each function: valid for the entries of `order`.
     bases: Vec<Option<u32>>,
     /// For what programs copy.
+    /// The first function of each name in `.text`.
+    text_funcs: BTreeMap<&'s str, usize>,
     budget: Budget,
 }
 
@@ -354,8 +373,7 @@ impl Linker<'_, '_> {
                 return refuse(format!("two exception callbacks are named: `{first}` and `{second}`"));
             }
         };
-        let is_callback = |func: &Func<'_>| func.name == *name && Some(func.section) == self.text;
-        let Some(at) = self.funcs.list.iter().position(is_callback) else {
+        let Some(&at) = self.text_funcs.get(name.as_str()) else {
             return refuse(format!("the exception callback `{name}` is not in the object"));
         };
         let func = &self.funcs.list[at];
@@ -379,7 +397,8 @@ impl Linker<'_, '_> {
             if let Some(func) = next.take().filter(|func| self.bases[func.0].is_none()) {
                 let len = self.bodies[func.0].insns.len();
                 let name = self.funcs.list[func.0].name;
-                let bytes = len * size_of::<Insn>() + size_of::<Subprog>() + name.len();
+                let lines = self.bodies[func.0].lines.len() * size_of::<LineInfo>();
+                let bytes = len * size_of::<Insn>() + lines + size_of::<Subprog>() + name.len();
                 self.budget.spend(bytes, self.funcs.list[main.0].name)?;
                 self.bases[func.0] = Some(*slots);
                 *slots += u32::try_from(len).expect("limited above");

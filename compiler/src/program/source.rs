@@ -157,7 +157,11 @@ fn tags(btf: &Btf, names: &mut Budget) -> Result<Tags, LoadError> {
         let Some(component) = ty.component() else { continue };
         let name = ty.name().map_err(error)?;
         if name.starts_with("arg:") {
-            args.entry((ty.referenced(), component)).or_default().push(names.copy(name)?);
+            // Two mean nothing together, and more do not either.
+            let known = args.entry((ty.referenced(), component)).or_default();
+            if known.len() < 2 {
+                known.push(names.copy(name)?);
+            }
         } else if let Some(callback) = name.strip_prefix("exception_callback:")
             && component == -1
         {
