@@ -168,11 +168,23 @@ impl<'p> Explorer<'p> {
         self.facts.entered(SubprogId::MAIN);
         self.explore(frame)?;
         let (mut done, mut later) = (vec![false; self.program.subprogs.len()], 0);
+        let mut handled = false;
         // A global function may call others, before it or after it in the program.
         loop {
             let next = super::structure::subprog_ids(self.program).skip(1).find(|id| {
-                self.program.subprogs[id.index()].global && self.facts.is_called(*id) && !done[id.index()]
+                self.program.subprogs[id.index()].global
+                    && self.facts.is_called(*id)
+                    && !done[id.index()]
+                    && Some(*id) != self.program.exception_callback
             });
+            if let Some(handler) = self.program.exception_callback.filter(|_| !handled) {
+                handled = true;
+                self.facts.entered(handler);
+                let mut frame = Frame::new(0, handler, None);
+                frame.regs[Reg::R1.index()] = Value::UNKNOWN;
+                self.explore(frame)?;
+                continue;
+            }
             if let Some(frame) = self.later.get(later) {
                 later += 1;
                 let frame = frame.clone();

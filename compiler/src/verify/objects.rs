@@ -27,6 +27,8 @@ pub(super) enum What {
         drained: bool,
         /// Whether what it shows is valid in the RCU section only in which it was made.
         rcu: bool,
+        /// Whether that section was left.
+        lost: bool,
     },
     /// The saved state of interrupts.
     IrqFlag,

@@ -232,6 +232,7 @@ fn check_reachable(program: &Program, cfgs: &[Cfg], calls: &[Vec<Call>]) -> Chec
     let mut blocks: Vec<Vec<bool>> = cfgs.iter().map(|c| vec![false; c.blocks.len()]).collect();
     // Blocks are entered at their start; a call reaches its callee's entry.
     let mut work = vec![(SubprogId::MAIN, crate::cfg::BlockId::ENTRY)];
+    work.extend(program.exception_callback.map(|id| (id, crate::cfg::BlockId::ENTRY)));
     while let Some((id, block)) = work.pop() {
         if std::mem::replace(&mut blocks[id.index()][block.index()], true) {
             continue;

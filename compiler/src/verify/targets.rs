@@ -113,6 +113,11 @@ impl Target {
         };
         let btf = &kernel.vmlinux;
         let slot = program.struct_ops.as_ref().ok_or_else(|| unsupported("no map names this program"))?;
+        let unsupported_member = slot.ops == "bpf_dummy_ops" && slot.member != "test_sleepable";
+        if program.traits.sleepable && unsupported_member {
+            let message = format!("attach to unsupported member {} of struct {}", slot.member, slot.ops);
+            return Err(Box::new(Diagnostic::program(Code::KernelFunction, message)));
+        }
         let (ops, index) = slot.kernel.ok_or_else(|| unsupported("the kernel has no such structure"))?;
         let missing = |_| unsupported("the kernel has no such structure");
         let ops = btf.get(ops).map_err(missing)?;

@@ -394,7 +394,7 @@ impl Explorer<'_> {
             }
             let id = self.acquire();
             let rcu = kfunc.has(table::RCU_PROTECTED);
-            let what = What::Iterator { ty, drained: false, rcu };
+            let what = What::Iterator { ty, drained: false, rcu, lost: false };
             self.make_object(frame, Object { what, slot, slots, id, ref_id: id, depth: 0 })?;
             return Ok(());
         }
@@ -405,6 +405,10 @@ impl Explorer<'_> {
             let message = format!("expected an initialized {what} as arg #0");
             return Err(self.refuse_reg(Code::Iterator, reg, message));
         };
+        if matches!(object.what, What::Iterator { lost: true, .. }) {
+            let message = format!("expected an RCU CS when using {}", kfunc.name);
+            return Err(self.refuse_reg(Code::Section, reg, message));
+        }
         call.iterator = Some((frame, slot));
         call.ref_id = object.ref_id;
         if kfunc.has(table::ITER_DESTROY) {

@@ -12,6 +12,8 @@ mod table;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use brolga_abi::AttachType;
+
 use super::explore::{Check, Explorer, Next};
 use super::facts::Foreign;
 use crate::btf::{Btf, Kind as TypeKind, TypeId};
@@ -182,6 +184,12 @@ impl Explorer<'_> {
             let message = format!("expected an RCU CS when using {}", kfunc.name);
             return Err(self.refuse(Code::Section, message));
         }
+        if row.set == table::Set::TraceIter && self.program.attach != Some(AttachType::TraceIter) {
+            return Err(self.refuse_kfunc(&kfunc));
+        }
+        if kfunc.name == "bpf_throw" {
+            return self.throw();
+        }
         let mut call = KfuncCall::default();
         self.kfunc_arguments(&kfunc, &mut call)?;
         self.kfunc_section(&kfunc)?;
@@ -198,6 +206,20 @@ impl Explorer<'_> {
             return self.ask_iterator(frame, slot);
         }
         Ok(Next::Fall)
+    }
+
+    /// `bpf_throw` ends the program, wherever it is: nothing may be held by any of its functions.
+    fn throw(&mut self) -> Check<Next> {
+        self.check_initialised(super::obligations::RegSet::of(Reg::R1))?;
+        let value = *self.state.reg(Reg::R1);
+        if !value.is_scalar() {
+            return Err(self.refuse_reg(Code::ArgumentType, Reg::R1, "R1 is not a scalar"));
+        }
+        if self.program.exception_callback.is_none() {
+            self.check_return(Reg::R1)?;
+        }
+        self.check_nothing_held("bpf_throw")?;
+        Ok(Next::End)
     }
 
     fn refuse_kfunc(&self, kfunc: &Kfunc) -> Box<crate::diag::Diagnostic> {

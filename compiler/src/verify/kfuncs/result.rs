@@ -7,7 +7,7 @@ use crate::isa::Reg;
 use crate::verify::dynptr::slice_owner;
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::objects::What;
-use crate::verify::value::{BtfPointer, Flags, Kind, MemoryOwner, TypesOf, Value};
+use crate::verify::value::{BtfPointer, Dynptr, Flags, Kind, MemoryOwner, TypesOf, Value};
 
 impl Explorer<'_> {
     pub(super) fn kfunc_result(&mut self, kfunc: &Kfunc, call: &KfuncCall) -> Check<Option<Value>> {
@@ -41,6 +41,9 @@ impl Explorer<'_> {
                     return Err(self.unsupported("a slice of an unknown dynptr"));
                 };
                 let readonly = kfunc.name == "bpf_dynptr_slice";
+                if !readonly && matches!(what, Dynptr::Skb | Dynptr::Xdp) && !self.may_write_packet() {
+                    return Err(self.refuse(Code::Dynptr, "the prog does not allow writes to packet data"));
+                }
                 let size = u32::try_from(size).unwrap_or(u32::MAX);
                 let kind = Kind::Memory { size, owner: slice_owner(what) };
                 let flags = if readonly { Flags::READONLY } else { Flags::NONE };
@@ -110,7 +113,7 @@ impl Explorer<'_> {
             return Err(self.refuse(Code::Iterator, "the iterator is gone"));
         };
         let mut object = self.state.frame(frame).objects[at];
-        let What::Iterator { ty, drained, rcu } = object.what else {
+        let What::Iterator { ty, drained, rcu, lost } = object.what else {
             return Err(self.refuse(Code::Iterator, "the iterator is gone"));
         };
         if !drained {
@@ -125,7 +128,7 @@ impl Explorer<'_> {
             let next = self.target(0);
             self.leave(more, next)?;
         }
-        object.what = What::Iterator { ty, drained: true, rcu };
+        object.what = What::Iterator { ty, drained: true, rcu, lost };
         self.state.frame_mut(frame).objects[at] = object;
         self.set(Reg::R0, Value::constant(0));
         Ok(Next::Fall)

@@ -53,6 +53,16 @@ impl Explorer<'_> {
                     return refuse(self, format!("unmatched rcu read unlock (kernel function {name})"));
                 }
                 self.state.held.rcu -= 1;
+                for index in 0..self.state.frames().len() {
+                    if self.state.frame(index).objects.is_empty() {
+                        continue;
+                    }
+                    for object in &mut self.state.frame_mut(index).objects {
+                        if let What::Iterator { rcu: true, lost, .. } = &mut object.what {
+                            *lost = true;
+                        }
+                    }
+                }
                 // What was valid within the section may be gone.
                 self.state.update(
                     |value| value.flags.has(Flags::RCU),

@@ -216,7 +216,7 @@ fn certainly_not_null(value: &Value) -> bool {
         Kind::MapValue(_) | Kind::Map(_) | Kind::MapKey(_) => true,
         Kind::Socket(Socket::Full | Socket::Common | Socket::Tcp) => true,
         // A trusted one may still be null where the kernel says so.
-        Kind::Btf(_) => value.flags.has(Flags::TRUSTED),
+        Kind::Btf(_) => value.flags.has(Flags::TRUSTED) || value.ref_id != 0,
         // A buffer without bytes may be anywhere.
         Kind::Memory { size, .. } => size > 0,
         Kind::Uninit

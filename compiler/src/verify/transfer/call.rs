@@ -24,6 +24,9 @@ impl Explorer<'_> {
             CallTarget::Subprog(off) => {
                 let callee = subprog_at(self.program, self.target(off)).expect("call targets were checked");
                 self.facts.calls(self.at, callee);
+                if Some(callee) == self.program.exception_callback {
+                    return Err(self.refuse(Code::Callback, "cannot call exception cb directly"));
+                }
                 if self.program.subprogs[callee.index()].global {
                     self.call_global(callee)
                 } else {
@@ -101,6 +104,11 @@ impl Explorer<'_> {
                 "global function calls are not allowed while holding a lock, use static function instead";
             return Err(self.refuse(Code::Lock, message));
         }
+        if self.state.held.preempt > 0 || !self.state.held.irqs.is_empty() {
+            let message =
+                "global function calls are not allowed with preemption disabled, use static function instead";
+            return Err(self.refuse(Code::Section, message));
+        }
         self.check_signature(callee)?;
         let params = self.program.subprogs[callee.index()].params.clone();
         for (index, (param, reg)) in params.iter().zip(RegSet::ARGS.iter()).enumerate() {
@@ -165,7 +173,7 @@ impl Explorer<'_> {
         }
         let value = *self.state.reg(Reg::R0);
         let subprog = self.state.top().subprog;
-        if subprog != SubprogId::MAIN {
+        if subprog != SubprogId::MAIN && Some(subprog) != self.program.exception_callback {
             if value.is_scalar() {
                 return Ok(Next::End);
             }
@@ -173,21 +181,32 @@ impl Explorer<'_> {
                 format!("At subprogram exit the register R0 is not a scalar value ({})", value.kind_name());
             return Err(self.refuse_reg(Code::ReturnValue, Reg::R0, message));
         }
-        let Some((min, max)) = self.return_range() else { return Ok(Next::End) };
+        self.check_return(Reg::R0)?;
+        Ok(Next::End)
+    }
+
+    /// What the program returns is in the range of its kind.
+    pub(in crate::verify) fn check_return(&mut self, reg: Reg) -> Check {
+        let value = *self.state.reg(reg);
+        let Some((min, max)) = self.return_range() else { return Ok(()) };
         if !value.is_scalar() {
-            let message =
-                format!("At program exit the register R0 is not a known value ({})", value.kind_name());
-            return Err(self.refuse_reg(Code::ReturnValue, Reg::R0, message));
+            let message = format!(
+                "At program exit the register {} is not a known value ({})",
+                name(reg),
+                value.kind_name()
+            );
+            return Err(self.refuse_reg(Code::ReturnValue, reg, message));
         }
-        self.mark_precise(Reg::R0);
+        self.mark_precise(reg);
         let (smin, smax) = (value.num.smin(), value.num.smax());
         if min <= smin && smax <= max {
-            return Ok(Next::End);
+            return Ok(());
         }
         let message = format!(
-            "At program exit the register R0 has smin={smin} smax={smax} should have been in [{min}, {max}]"
+            "At program exit the register {} has smin={smin} smax={smax} should have been in [{min}, {max}]",
+            name(reg)
         );
-        Err(self.refuse_reg(Code::ReturnValue, Reg::R0, message))
+        Err(self.refuse_reg(Code::ReturnValue, reg, message))
     }
 
     /// Returns to the caller, which gets `r0`.
