@@ -179,6 +179,7 @@ impl<'p> Explorer<'p> {
             });
             if let Some(handler) = self.program.exception_callback.filter(|_| !handled) {
                 handled = true;
+                self.check_handler(handler)?;
                 self.facts.entered(handler);
                 let mut frame = Frame::new(0, handler, None);
                 frame.regs[Reg::R1.index()] = Value::UNKNOWN;

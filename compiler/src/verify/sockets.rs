@@ -4,6 +4,8 @@
 //! kernel's own fields. None is written. What could be wrong here is only that an access is refused or accepted that
 //! Linux judges otherwise: Brolga has no sockets to read.
 
+use brolga_abi::context::{self, SOCK_COMMON, SOCKET, TCP_SOCK, XDP_SOCK};
+
 use super::check::{Direction, Request};
 use super::explore::{Check, Explorer};
 use super::facts::Access;
@@ -11,41 +13,17 @@ use super::refusal::name;
 use super::value::Socket;
 use crate::diag::Code;
 
-/// Bytes of `struct bpf_sock`.
-const SOCK_SIZE: i32 = 80;
-/// Bytes of `struct bpf_tcp_sock`.
-const TCP_SOCK_SIZE: i32 = 112;
-/// Bytes of `struct bpf_xdp_sock`.
-const XDP_SOCK_SIZE: i32 = 4;
 /// Bytes of `struct bpf_flow_keys`.
 const FLOW_KEYS_SIZE: i64 = 56;
 
-/// Whether a load from `struct bpf_sock` is allowed.
-const fn sock_field(off: i32, size: i32) -> bool {
-    if off < 0 || off >= SOCK_SIZE || off % size != 0 {
-        return false;
-    }
-    match off {
-        // family, type, protocol, src_ip4, src_ip6, src_port, dst_ip4, dst_ip6, state, rx_queue_mapping: in parts too
-        4 | 8 | 12 | 24..=44 | 52..=72 | 76 => size <= 4,
-        // dst_port has two bytes, and padding behind it.
-        48 => size <= 2 || size == 4,
-        50..=51 => false,
-        _ => size == 4,
-    }
-}
-
-const fn socket_field(socket: Socket, off: i32, size: i32) -> bool {
-    match socket {
-        Socket::Full => sock_field(off, size),
-        // type, protocol, mark and priority are known of full sockets only.
-        Socket::Common => !matches!(off, 8..=23) && sock_field(off, size),
-        Socket::Tcp => {
-            let wide = matches!(off, 80 | 88);
-            off >= 0 && off < TCP_SOCK_SIZE && off % size == 0 && size == if wide { 8 } else { 4 }
-        }
-        Socket::Xdp => off >= 0 && off < XDP_SOCK_SIZE && off % size == 0 && size == 4,
-    }
+fn socket_field(socket: Socket, off: i32, size: u32) -> bool {
+    let info = match socket {
+        Socket::Full => SOCKET,
+        Socket::Common => SOCK_COMMON,
+        Socket::Tcp => TCP_SOCK,
+        Socket::Xdp => XDP_SOCK,
+    };
+    u32::try_from(off).is_ok_and(|off| info.access(context::Direction::Read, off, size, None).is_some())
 }
 
 impl Explorer<'_> {
@@ -58,8 +36,8 @@ impl Explorer<'_> {
             return Err(self.refuse_reg(Code::InvalidMemAccess, reg, message));
         }
         let off = value.off.saturating_add(request.off);
-        let size = i32::try_from(request.size).unwrap_or(i32::MAX);
-        if value.num.as_constant() == Some(0) && size > 0 && socket_field(socket, off, size) {
+        let size = request.size;
+        if value.num.as_constant() == Some(0) && socket_field(socket, off, size) {
             return Ok(Access::Mixed);
         }
         let message = format!("{} invalid {kind} access off={off} size={size}", name(reg));

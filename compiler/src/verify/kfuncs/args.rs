@@ -21,6 +21,7 @@ enum Wants {
     Dynptr,
     Iterator(TypeId),
     ConstStr,
+    Object,
     IrqFlag,
     Map,
     Structure(TypeId),
@@ -137,6 +138,18 @@ impl Explorer<'_> {
                 }
                 self.check_unmodified(reg, &value)
             }
+            Wants::Object => {
+                let own = matches!(value.kind, Kind::Btf(BtfPointer { types: TypesOf::Program, .. }));
+                let plain = value.flags == Flags::ALLOC && !value.nullable;
+                if !own || !plain {
+                    let message = format!("arg#{index} expected pointer to allocated object");
+                    return Err(self.refuse_reg(Code::ArgumentType, reg, message));
+                }
+                if value.ref_id == 0 {
+                    return Err(self.refuse_reg(Code::Reference, reg, "allocated object must be referenced"));
+                }
+                Ok(())
+            }
             Wants::IrqFlag => self.irq_flag(kfunc, reg),
             Wants::Dynptr => self.kfunc_dynptr(kfunc, param, reg, call),
             Wants::Iterator(ty) => self.kfunc_iterator(kfunc, reg, ty, call),
@@ -190,6 +203,9 @@ impl Explorer<'_> {
         }
         if suffixed("__irq_flag") {
             return Ok(Wants::IrqFlag);
+        }
+        if suffixed("__alloc") && kfunc.name == "bpf_obj_drop_impl" {
+            return Ok(Wants::Object);
         }
         if suffixed("__alloc") || suffixed("__refcounted_kptr") {
             return Err(unknown(self));

@@ -12,7 +12,7 @@ mod table;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use brolga_abi::AttachType;
+use brolga_abi::{AttachType, ProgramKind};
 
 use super::explore::{Check, Explorer, Next};
 use super::facts::Foreign;
@@ -187,6 +187,11 @@ impl Explorer<'_> {
         if row.set == table::Set::TraceIter && self.program.attach != Some(AttachType::TraceIter) {
             return Err(self.refuse_kfunc(&kfunc));
         }
+        let iterates = self.kind == ProgramKind::Lsm || self.program.attach == Some(AttachType::TraceIter);
+        if kfunc.name == "bpf_iter_css_task_new" && !iterates && !self.sleepable() {
+            let message = "css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs";
+            return Err(self.refuse(Code::KernelFunction, message));
+        }
         if kfunc.name == "bpf_throw" {
             return self.throw();
         }
@@ -210,6 +215,11 @@ impl Explorer<'_> {
 
     /// `bpf_throw` ends the program, wherever it is: nothing may be held by any of its functions.
     fn throw(&mut self) -> Check<Next> {
+        let handles = self.program.exception_callback;
+        if self.state.frames().iter().any(|frame| frame.callback.is_some() || Some(frame.subprog) == handles)
+        {
+            return Err(self.refuse(Code::Callback, "bpf_throw cannot be called from callback subprog"));
+        }
         self.check_initialised(super::obligations::RegSet::of(Reg::R1))?;
         let value = *self.state.reg(Reg::R1);
         if !value.is_scalar() {

@@ -1,7 +1,7 @@
 //! What a kernel function gives, and how asking an iterator goes on.
 
 use super::{Kfunc, KfuncCall, table};
-use crate::btf::Kind as TypeKind;
+use crate::btf::{Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::verify::dynptr::slice_owner;
@@ -21,6 +21,12 @@ impl Explorer<'_> {
             _ => return Err(broken(self)),
         };
         let (is_struct, id) = (pointee.kind() == TypeKind::Struct, pointee.id());
+        if kfunc.name == "bpf_obj_new_impl" {
+            return self.new_object(call).map(Some);
+        }
+        if kfunc.has(table::ACQUIRE) && pointee.kind() == TypeKind::Void {
+            return Err(self.unsupported(&format!("what {} gives", kfunc.name)));
+        }
         // An address that no type tells anything of is a number.
         if pointee.kind() == TypeKind::Void
             && !matches!(
@@ -81,6 +87,19 @@ impl Explorer<'_> {
             value.id = self.new_id();
         }
         Ok(Some(value))
+    }
+
+    /// An object of a structure of the program, by its number in the program's types.
+    fn new_object(&mut self, call: &KfuncCall) -> Check<Value> {
+        let ty = call.constant.and_then(|id| u32::try_from(id).ok()).map(TypeId);
+        let known = self.types(TypesOf::Program).zip(ty).and_then(|(btf, id)| btf.get(id).ok());
+        let Some(ty) = known.filter(|ty| ty.kind() == TypeKind::Struct).map(|ty| ty.id()) else {
+            let message = "bpf_obj_new type ID argument must be of a struct";
+            return Err(self.refuse(Code::KernelFunction, message));
+        };
+        let id = self.acquire();
+        let kind = Kind::Btf(BtfPointer { types: TypesOf::Program, ty });
+        Ok(Value { nullable: true, id, ref_id: id, flags: Flags::ALLOC, ..Value::pointer(kind) })
     }
 
     fn iterator_in_rcu(&self, call: &KfuncCall) -> bool {

@@ -38,6 +38,8 @@ pub(super) struct Call {
     pub releases: Option<Reg>,
     /// How many bytes the result has.
     pub alloc_size: u32,
+    /// Most bytes of memory that were handed over.
+    pub max_size: u32,
     /// The dynptr that it reads: what it refers to, its id, its reference.
     pub dynptr: Option<(Dynptr, u32, u32)>,
     /// The per-CPU variable that it is about.
@@ -421,6 +423,7 @@ impl Explorer<'_> {
             return Err(self.refuse_reg(Code::UnboundedAccess, reg, format!("{} {what}", name(reg))));
         }
         let size = u32::try_from(umax).expect("below 2^29");
+        call.max_size = size;
         let before = index.checked_sub(1).map(|i| info.args[i]);
         let direction = if before.is_some_and(Arg::writes) { Direction::Write } else { Direction::Read };
         let whole = matches!(before, Some(Arg::WriteMem | Arg::WriteMemOrNull));

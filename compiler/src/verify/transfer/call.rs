@@ -98,6 +98,23 @@ impl Explorer<'_> {
         }
     }
 
+    /// A function that handles exceptions takes a number and returns one.
+    pub(in crate::verify) fn check_handler(&self, handler: SubprogId) -> Check {
+        let subprog = &self.program.subprogs[handler.index()];
+        let name = &subprog.name;
+        let refuse =
+            |message: String| Err(Box::new(Diagnostic::at(Code::GlobalFunction, subprog.start, message)));
+        if !subprog.returns_scalar {
+            return refuse(format!(
+                "Global function {name}() doesn't return scalar. Only those are supported."
+            ));
+        }
+        if subprog.params.len() != 1 || subprog.params[0] != Param::Scalar {
+            return refuse("exception cb only supports single integer argument".to_owned());
+        }
+        Ok(())
+    }
+
     fn call_global(&mut self, callee: SubprogId) -> Check<Next> {
         if self.state.held.lock.is_some() {
             let message =

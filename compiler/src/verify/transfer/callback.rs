@@ -15,7 +15,7 @@ use crate::verify::facts::Foreign;
 use crate::verify::scalar::Scalar;
 use crate::verify::state::{Callback, Frame, MAX_FRAMES, When};
 use crate::verify::structure::subprog_at;
-use crate::verify::value::{Dynptr, Kind, Value};
+use crate::verify::value::{Dynptr, Flags, Kind, Value};
 
 impl Explorer<'_> {
     /// `dst = &function`
@@ -67,6 +67,11 @@ impl Explorer<'_> {
                 };
                 (when, max) = (When::Later, 0);
                 self.hand_element(map, Reg::R1, &mut frame);
+            }
+            "bpf_find_vma" => {
+                args(self, &[(Reg::R1, Reg::R1), (Reg::R3, Reg::R4)], &mut frame);
+                let vma = self.kernel_structure("vm_area_struct")?;
+                frame.regs[Reg::R2.index()] = Value { flags: Flags::TRUSTED, ..Value::pointer(vma) };
             }
             name => return Err(self.unsupported(&format!("callbacks of {name}"))),
         }

@@ -15,6 +15,7 @@ use crate::verify::dynptr::slice_owner;
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::facts::Foreign;
 use crate::verify::obligations::RegSet;
+use crate::verify::scalar::Scalar;
 use crate::verify::value::{Dynptr, Flags, Kind, MemoryOwner, Socket, Value};
 
 /// The greatest number of a helper that Linux 6.18 has (`__BPF_FUNC_MAX_ID - 1`).
@@ -98,7 +99,7 @@ impl Explorer<'_> {
 
     fn result(&mut self, info: &HelperInfo, call: &Call) -> Check<Option<Value>> {
         match info.ret {
-            Ret::Integer => Ok(Some(Value::UNKNOWN)),
+            Ret::Integer => Ok(Some(self.integer(info, call))),
             Ret::Void => Ok(None),
             Ret::MapValue => {
                 let Some(map) = call.map else {
@@ -148,6 +149,24 @@ impl Explorer<'_> {
                 };
                 Ok(Some(self.found(map, call)))
             }
+        }
+    }
+
+    /// What a helper returns that gives a number: at most as many bytes as there was room for, or an error.
+    fn integer(&self, info: &HelperInfo, call: &Call) -> Value {
+        const MAX_ERRNO: i64 = 4095;
+        let counts = matches!(
+            info.name,
+            "bpf_get_stack"
+                | "bpf_get_task_stack"
+                | "bpf_probe_read_str"
+                | "bpf_probe_read_kernel_str"
+                | "bpf_probe_read_user_str"
+        );
+        if counts {
+            Value::scalar(Scalar::signed(-MAX_ERRNO, i64::from(call.max_size)))
+        } else {
+            Value::UNKNOWN
         }
     }
 
