@@ -333,6 +333,15 @@ pub enum Param {
         /// Whether it is tagged `arg:nonnull`; without the tag null may be passed.
         nonnull: bool,
     },
+    /// A pointer to a `struct bpf_dynptr`, which the function does not change.
+    Dynptr,
+    /// A pointer to a kernel structure, tagged `arg:trusted`.
+    Trusted {
+        /// The structure in the object's BTF.
+        ty: TypeId,
+        /// Whether it is also tagged `arg:nullable`.
+        nullable: bool,
+    },
     /// Something else, or BTF does not tell.
     Unknown,
 }

@@ -75,6 +75,17 @@ fn is_scalar(ty: &Type<'_>) -> bool {
     matches!(ty.kind(), Kind::Int | Kind::Enum | Kind::Enum64)
 }
 
+fn is_trusted_or_null(a: &str, b: &str) -> bool {
+    matches!((a, b), ("arg:trusted", "arg:nullable") | ("arg:nullable", "arg:trusted"))
+}
+
+fn trusted(pointee: &Type<'_>, nullable: bool) -> Param {
+    match pointee.kind() {
+        Kind::Struct => Param::Trusted { ty: pointee.id(), nullable },
+        _ => Param::Unknown,
+    }
+}
+
 /// What a parameter's type and its `arg:` tags say together.
 fn shape(btf: &Btf, ty: TypeId, tags: &[String]) -> Result<Shape, BtfError> {
     let ty = btf.unqualified(ty)?;
@@ -92,8 +103,10 @@ fn shape(btf: &Btf, ty: TypeId, tags: &[String]) -> Result<Shape, BtfError> {
         [tag] => match tag.as_str() {
             "arg:ctx" => return Ok(Shape::Is(Param::Context)),
             "arg:nonnull" => memory(true),
+            "arg:trusted" => return Ok(Shape::Is(trusted(&pointee, false))),
             _ => Param::Unknown,
         },
+        [a, b] if is_trusted_or_null(a, b) => return Ok(Shape::Is(trusted(&pointee, true))),
         _ => Param::Unknown,
     };
     if !matches!(pointee.kind(), Kind::Struct | Kind::Fwd) {
@@ -104,5 +117,5 @@ fn shape(btf: &Btf, ty: TypeId, tags: &[String]) -> Result<Shape, BtfError> {
         return Ok(Shape::Is(otherwise));
     }
     let name = name.to_owned();
-    Ok(if name == "bpf_dynptr" { Shape::Is(Param::Unknown) } else { Shape::Struct { name, otherwise } })
+    Ok(if name == "bpf_dynptr" { Shape::Is(Param::Dynptr) } else { Shape::Struct { name, otherwise } })
 }

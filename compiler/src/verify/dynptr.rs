@@ -32,6 +32,7 @@ impl Explorer<'_> {
     pub(super) fn dynptr_argument(&self, reg: Reg) -> Check<(Dynptr, u32, u32)> {
         let value = self.state.reg(reg);
         if let Kind::Dynptr(what) = value.kind {
+            self.check_unmodified(reg, value)?;
             return Ok((what, value.id, value.ref_id));
         }
         let (frame, slot) = self.object_place(reg, DYNPTR_SLOTS, "dynptr")?;

@@ -18,7 +18,7 @@ use super::prune::{NodeId, Nodes, Pace, Point, points};
 use super::state::{Frame, State};
 use super::structure::Layout;
 use super::targets::Target;
-use super::value::{Kind, MemoryOwner, Value};
+use super::value::{Dynptr, Flags, Kind, MemoryOwner, Value};
 use super::{Options, Stats};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{Imm64, Insn, InsnIdx, Reg};
@@ -252,6 +252,12 @@ impl<'p> Explorer<'p> {
             let value = match *param {
                 Param::Scalar | Param::Unknown => Value::UNKNOWN,
                 Param::Context => Value::pointer(Kind::Context),
+                Param::Dynptr => Value { id: self.new_id(), ..Value::pointer(Kind::Dynptr(Dynptr::Local)) },
+                Param::Trusted { ty, nullable } => {
+                    let kind = self.kernel_counterpart(ty)?;
+                    let id = if nullable { self.new_id() } else { 0 };
+                    Value { nullable, id, flags: Flags::TRUSTED, ..Value::pointer(kind) }
+                }
                 Param::Memory { size, nonnull } => {
                     let kind = Kind::Memory { size, owner: MemoryOwner::Caller };
                     Value { nullable: !nonnull, id: self.new_id(), ..Value::pointer(kind) }

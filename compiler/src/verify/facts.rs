@@ -67,7 +67,7 @@ pub enum Foreign {
     Memory,
     /// A function that a helper calls back.
     Callback,
-    /// A map in another map.
+    /// A map of a kind that Brolga cannot make.
     Map,
     /// A kernel function.
     Function,
@@ -81,7 +81,7 @@ impl std::fmt::Display for Foreign {
             Self::Arena => "an arena",
             Self::Memory => "memory of the kernel",
             Self::Function => "a kernel function",
-            Self::Map => "a map in another map",
+            Self::Map => "a map of this kind",
             Self::Callback => "a function that a helper calls back",
         })
     }

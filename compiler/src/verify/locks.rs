@@ -174,7 +174,8 @@ impl Explorer<'_> {
             (Locking::GiveBack, Some(_)) => {
                 self.state.held.lock = None;
                 // What was found under the lock may be gone.
-                self.state.update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNINIT);
+                self.state
+                    .update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNKNOWN);
                 Ok(())
             }
         }

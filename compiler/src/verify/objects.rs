@@ -157,7 +157,7 @@ impl Explorer<'_> {
 pub(super) fn invalidate_slices(state: &mut State, dynptr: u32) {
     state.update(
         |value| value.is_pointer() && value.dynptr_id == dynptr && dynptr != 0,
-        |value| *value = Value::UNINIT,
+        |value| *value = Value::UNKNOWN,
     );
 }
 

@@ -87,7 +87,9 @@ impl Explorer<'_> {
             return Err(self.refuse(Code::Reference, "release of a reference that the program does not own"));
         };
         self.state.held.refs.remove(index);
-        self.state.update(|value| value.is_pointer() && value.ref_id == id, |value| *value = Value::UNINIT);
+        let origin = Some(self.at);
+        let gone = |value: &Value| value.is_pointer() && value.ref_id == id;
+        self.state.update(gone, |value| *value = Value { origin, ..Value::UNKNOWN });
         Ok(())
     }
 

@@ -192,6 +192,9 @@ fn definition_fault(map: &MapDef) -> Option<String> {
     }
 }
 
+/// The number of arenas in `enum bpf_map_type`.
+const ARENA: u32 = 33;
+
 fn check_map_reference(program: &Program, at: InsnIdx, imm: Imm64) -> Check {
     let find = |index: u32| program.maps.get(MapId(index).index());
     if let Imm64::MapIdx(index) | Imm64::MapIdxValue { index, .. } = imm
@@ -208,6 +211,10 @@ fn check_map_reference(program: &Program, at: InsnIdx, imm: Imm64) -> Check {
             let Some(map) = find(index) else {
                 return err(Code::MapReference, at, format!("there is no map {index}"));
             };
+            // An arena's variables are addressed so too.
+            if map.kind.number() == ARENA {
+                return Ok(());
+            }
             if map.kind.known() != Some(MapKind::Array) || map.max_entries != 1 {
                 let message = "no direct value access support for this map type";
                 return err(Code::MapReference, at, message);

@@ -82,6 +82,13 @@ impl Explorer<'_> {
         Ok(Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty }))
     }
 
+    /// The kernel's structure of the name that one of the program's has, without its flavour.
+    pub(super) fn kernel_counterpart(&self, ty: TypeId) -> Check<Kind> {
+        let name = self.types(TypesOf::Program).and_then(|btf| btf.get(ty).ok()?.name().ok());
+        let name = name.unwrap_or_default();
+        self.kernel_structure(name.split_once("___").map_or(name, |(name, _)| name))
+    }
+
     /// The address of a variable of the kernel.
     pub(super) fn kernel_variable(&mut self, imm: Imm64) -> Check<Value> {
         self.facts.foreign(self.at, super::facts::Foreign::Memory);

@@ -59,6 +59,107 @@ const DISABLED_HOOKS: &[&str] = &[
     "ismaclabel",
 ];
 
+/// Functions in which paths may be printed (`btf_allowlist_d_path`).
+const PATH_FUNCTIONS: &[&str] = &[
+    "security_file_permission",
+    "security_inode_getattr",
+    "security_file_open",
+    "security_path_truncate",
+    "vfs_truncate",
+    "vfs_fallocate",
+    "dentry_open",
+    "vfs_getattr",
+    "filp_close",
+];
+
+/// Hooks in which a program may sleep (`sleepable_lsm_hooks`).
+const SLEEPABLE_HOOKS: &[&str] = &[
+    "bpf",
+    "bpf_map",
+    "bpf_map_create",
+    "bpf_map_free",
+    "bpf_prog",
+    "bpf_prog_load",
+    "bpf_token_create",
+    "bpf_token_free",
+    "bpf_token_cmd",
+    "bpf_token_capable",
+    "bprm_check_security",
+    "bprm_committed_creds",
+    "bprm_committing_creds",
+    "bprm_creds_for_exec",
+    "bprm_creds_from_file",
+    "capget",
+    "capset",
+    "cred_prepare",
+    "file_ioctl",
+    "file_lock",
+    "file_open",
+    "file_post_open",
+    "file_receive",
+    "inode_create",
+    "inode_free_security",
+    "inode_getattr",
+    "inode_getxattr",
+    "inode_mknod",
+    "inode_need_killpriv",
+    "inode_post_setxattr",
+    "inode_readlink",
+    "inode_rename",
+    "inode_rmdir",
+    "inode_setattr",
+    "inode_setxattr",
+    "inode_symlink",
+    "inode_unlink",
+    "kernel_module_request",
+    "kernel_read_file",
+    "kernfs_init_security",
+    "path_unlink",
+    "path_mkdir",
+    "path_rmdir",
+    "path_truncate",
+    "path_symlink",
+    "path_link",
+    "path_rename",
+    "path_chmod",
+    "path_chown",
+    "mmap_file",
+    "netlink_send",
+    "path_notify",
+    "release_secctx",
+    "sb_alloc_security",
+    "sb_eat_lsm_opts",
+    "sb_kern_mount",
+    "sb_mount",
+    "sb_remount",
+    "sb_set_mnt_opts",
+    "sb_show_options",
+    "sb_statfs",
+    "sb_umount",
+    "settime",
+    "socket_accept",
+    "socket_bind",
+    "socket_connect",
+    "socket_create",
+    "socket_getpeername",
+    "socket_getpeersec_dgram",
+    "socket_getsockname",
+    "socket_getsockopt",
+    "socket_listen",
+    "socket_post_create",
+    "socket_recvmsg",
+    "socket_sendmsg",
+    "socket_shutdown",
+    "socket_socketpair",
+    "syslog",
+    "task_alloc",
+    "current_getsecid_subj",
+    "task_getsecid_obj",
+    "task_prctl",
+    "task_setscheduler",
+    "userns_create",
+];
+
 /// The kernel's greatest error number (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
 
@@ -212,6 +313,16 @@ impl Explorer<'_> {
                 }
             }
             _ => self.kind.return_range(self.program.attach),
+        }
+    }
+
+    /// Whether `bpf_d_path` may be called: not in the middle of what it asks for.
+    pub(super) fn may_print_paths(&self) -> bool {
+        let target = self.program.target.as_deref().unwrap_or_default();
+        match (self.kind, self.program.attach) {
+            (ProgramKind::Lsm, _) => SLEEPABLE_HOOKS.contains(&target),
+            (_, Some(AttachType::TraceIter)) => true,
+            _ => PATH_FUNCTIONS.contains(&target),
         }
     }
 

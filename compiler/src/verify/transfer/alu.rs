@@ -170,6 +170,7 @@ impl Explorer<'_> {
         let value = match imm {
             Imm64::Value(value) => Value::constant(value),
             Imm64::MapIdx(index) => {
+                self.refer_to(MapId(index))?;
                 self.check_map_for_kind(MapId(index))?;
                 self.check_map_sleeps(MapId(index))?;
                 Value::pointer(Kind::Map(MapId(index)))
@@ -178,7 +179,14 @@ impl Explorer<'_> {
                 let off = i32::try_from(off).map_err(|_| {
                     self.refuse(Code::MapReference, format!("direct value offset of {off} is not allowed"))
                 })?;
-                Value { off, ..Value::pointer(Kind::MapValue(MapId(index))) }
+                let map = MapId(index);
+                self.refer_to(map)?;
+                if self.has_arena && self.map(map).kind.number() == 33 {
+                    Value::UNKNOWN
+                } else {
+                    self.check_map_for_kind(map)?;
+                    Value { off, ..Value::pointer(Kind::MapValue(map)) }
+                }
             }
             Imm64::MapFd(fd) | Imm64::MapFdValue { fd, .. } => {
                 let message = format!("fd {fd} is not pointing to valid bpf_map");
@@ -188,6 +196,21 @@ impl Explorer<'_> {
             Imm64::Func(off) => self.function_address(off)?,
         };
         self.set(dst, value);
+        Ok(())
+    }
+
+    /// A map is named: of a kind that Linux has, though Brolga may not be able to make it.
+    fn refer_to(&mut self, map: MapId) -> Check {
+        const LAST: u32 = 34;
+        let def = self.map(map);
+        if def.kind.known().is_some() {
+            return Ok(());
+        }
+        if !(1..=LAST).contains(&def.kind.number()) {
+            let message = format!("map `{}` is of the kind {}", def.name, def.kind);
+            return Err(self.refuse(Code::UnsupportedMapKind, message));
+        }
+        self.facts.foreign(self.at, Foreign::Map);
         Ok(())
     }
 

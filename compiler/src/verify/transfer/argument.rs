@@ -303,7 +303,7 @@ impl Explorer<'_> {
     }
 
     /// A pointer to a kernel structure must be to this one, or to one that begins with it.
-    fn check_structure_argument(&self, reg: Reg, value: &Value, name: &str) -> Check {
+    pub(super) fn check_structure_argument(&self, reg: Reg, value: &Value, name: &str) -> Check {
         let Kind::Btf(pointer) = value.kind else { return Ok(()) };
         let Kind::Btf(wanted) = self.kernel_structure(name)? else { return Ok(()) };
         let off = u32::try_from(value.off).unwrap_or(u32::MAX);

@@ -99,6 +99,9 @@ impl Explorer<'_> {
         narrow(&mut other, dst, src, narrowed.taken, &links);
         narrow(&mut self.state, dst, src, narrowed.fallthrough, &links);
         if width == Width::W64 {
+            if let (Operand::Reg(reg), true) = (src, left.nullable && right.is_null()) {
+                self.mark_precise(reg);
+            }
             let keep_id = match left.kind {
                 Kind::MapValue(map) => self.has_lock(map),
                 _ => false,
@@ -325,7 +328,7 @@ fn learn_pointers(
         }
         learn_packet_range(taken, fallthrough, cond, left, right, dst, src);
     }
-    if left.nullable && src == Operand::Imm(0) && matches!(cond, Cond::Eq | Cond::Ne) {
+    if left.nullable && right.is_null() && matches!(cond, Cond::Eq | Cond::Ne) {
         settle_null(taken, left, cond == Cond::Eq, keep_id);
         settle_null(fallthrough, left, cond == Cond::Ne, keep_id);
     }

@@ -13,7 +13,7 @@ use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
 use crate::verify::state::{Frame, MAX_FRAMES};
 use crate::verify::structure::subprog_at;
-use crate::verify::value::{Kind, MemoryOwner, Value};
+use crate::verify::value::{Flags, Kind, MemoryOwner, Value};
 
 impl Explorer<'_> {
     /// `call target`
@@ -67,7 +67,7 @@ impl Explorer<'_> {
         self.state.update(Value::is_any_packet, |value| *value = Value { origin, ..Value::UNKNOWN });
         let slice =
             |value: &Value| matches!(value.kind, Kind::Memory { owner: MemoryOwner::PacketSlice, .. });
-        self.state.update(slice, |value| *value = Value { origin, ..Value::UNINIT });
+        self.state.update(slice, |value| *value = Value { origin, ..Value::UNKNOWN });
     }
 
     /// What a global function can be, to be verified apart.
@@ -155,6 +155,27 @@ impl Explorer<'_> {
             Param::Scalar => refuse(self, format!("{} is not a scalar", name(reg))),
             Param::Context if value.kind == Kind::Context => self.check_unmodified(reg, &value),
             Param::Context => refuse(self, format!("arg#{index} expects pointer to ctx")),
+            Param::Dynptr => self.dynptr_argument(reg).map(|_| ()),
+            Param::Trusted { nullable: true, .. } if value.is_null() => {
+                self.mark_precise(reg);
+                Ok(())
+            }
+            Param::Trusted { ty, nullable } => {
+                let usable = matches!(value.kind, Kind::Btf(_))
+                    && (value.flags.without(Flags::TRUSTED) == Flags::NONE || value.flags == Flags::RCU);
+                if !usable || (value.nullable && !nullable) {
+                    let message = format!(
+                        "{} type={} expected=ptr_, trusted_ptr_, rcu_ptr_",
+                        name(reg),
+                        value.kind_name()
+                    );
+                    return refuse(self, message);
+                }
+                let Kind::Btf(wanted) = self.kernel_counterpart(ty)? else { return Ok(()) };
+                let unmoved = Value { off: value.off.min(0), ..value };
+                self.check_unmodified(reg, &unmoved)?;
+                self.check_structure_argument(reg, &value, &self.structure_name(wanted))
+            }
             Param::Memory { nonnull, .. } if value.is_null() => {
                 if nonnull {
                     return refuse(self, format!("arg#{index} is expected to be non-NULL"));

@@ -53,6 +53,23 @@ impl Explorer<'_> {
             let help = "declare the licence, if it is one: `char LICENSE[] SEC(\"license\") = \"GPL\";`";
             return Err(Box::new(self.refuse(Code::GplOnlyHelper, message).help(help)));
         }
+        if info.sleeps {
+            let name = info.name;
+            let where_to = match &self.state.held {
+                held if held.rcu > 0 => Some("rcu_read_lock region"),
+                held if held.preempt > 0 => Some("non-preemptible region"),
+                held if !held.irqs.is_empty() => Some("IRQ-disabled region"),
+                _ => None,
+            };
+            if let Some(region) = where_to {
+                let message = format!("sleepable helper {name}#{number} in {region}");
+                return Err(self.refuse(Code::Section, message));
+            }
+            if !self.sleepable() {
+                let message = "helper call might sleep in a non-sleepable prog";
+                return Err(self.refuse(Code::HelperNotAllowed, message));
+            }
+        }
         if self.state.held.lock.is_some() && !matches!(number, SPIN_UNLOCK | KPTR_XCHG) && number != SPIN_LOCK
         {
             let message = "function calls are not allowed while holding a lock";
@@ -82,6 +99,16 @@ impl Explorer<'_> {
         }
         if id == HelperId::TailCall {
             self.check_nothing_held("tail_call")?;
+        }
+        if info.name == "bpf_get_local_storage" {
+            if !self.state.reg(Reg::R2).is_null() {
+                let message = "get_local_storage() doesn't support non-zero flags";
+                return Err(self.refuse_reg(Code::ArgumentType, Reg::R2, message));
+            }
+            self.mark_precise(Reg::R2);
+        }
+        if info.name == "bpf_d_path" && !self.may_print_paths() {
+            return Err(self.refuse(Code::HelperNotAllowed, "helper call is not allowed in probe"));
         }
         self.call_back(id, &call)?;
         let result = self.result(info, &call)?;
