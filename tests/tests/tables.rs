@@ -19,14 +19,11 @@ use brolga_tests::runner::{case_files, read_case};
 
 /// Codes without a case file, and why; each is shown by a test beside the code that reports it.
 const NO_CASE: &[(&str, &str)] = &[
-    ("null-pointer", "needs an object: the types of a global function"),
     ("structure-access", "needs the kernel's types"),
     ("special-field", "needs an object: the types of its maps' values"),
-    ("reference", "needs a helper that acquires something"),
     ("lock", "needs an object: the types of its maps' values"),
     ("section", "needs kernel functions"),
-    ("callback", "needs a helper that calls back"),
-    ("dynptr", "needs a helper that makes a dynptr"),
+    ("dynptr", "needs a map whose values a dynptr may have"),
     ("iterator", "needs kernel functions"),
     ("kernel-function", "needs kernel functions"),
     ("invalid-instruction", "cases are assembled, so their instructions exist"),

@@ -175,9 +175,7 @@ impl Explorer<'_> {
             Direction::Read | Direction::Write => {}
         }
         self.check_sized(request, Code::MapValueBounds, size, "map value, value_size")?;
-        if let Some(field) = self.check_fields(request, map)? {
-            self.check_kernel_pointer(request, &field, false)?;
-        }
+        self.check_fields(request, map)?;
         let value = self.state.reg(request.reg);
         let off = value.constant_offset().map(|o| o + i64::from(request.off));
         let map = (!Self::is_inner(map)).then_some(map);

@@ -82,7 +82,10 @@ pub(super) struct Match<'a> {
 
 /// What is live in a frame of a state that stands at a node's instruction.
 pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
-    match node.state.frames().get(frame + 1).and_then(|callee| callee.callsite) {
+    let Some(callee) = node.state.frames().get(frame + 1) else { return live.before(node.at) };
+    match callee.callsite {
+        // A helper's call is executed again when its callback returns: all of its arguments count.
+        Some(call) if callee.callback.is_some() => live.before(call),
         Some(call) => live.during_call(call),
         None => live.before(node.at),
     }

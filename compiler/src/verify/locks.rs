@@ -5,7 +5,7 @@
 
 use brolga_abi::ProgramKind;
 
-use super::check::{Direction, Request};
+use super::check::Request;
 use super::explore::{Check, Explorer};
 use super::fields::{Field, Special, of_structure};
 use super::refs::{Lock, LockPlace};
@@ -178,16 +178,6 @@ impl Explorer<'_> {
                     .update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNKNOWN);
                 Ok(())
             }
-        }
-    }
-
-    /// A load or store of a kernel pointer in a map's value.
-    pub(super) fn check_kernel_pointer(&self, request: &Request, field: &Field, null: bool) -> Check {
-        let _ = field;
-        match request.direction {
-            Direction::Read => Err(self.unsupported("loads of kernel pointers from maps")),
-            Direction::Write if null => Ok(()),
-            Direction::Write => Err(self.unsupported("stores of kernel pointers to maps")),
         }
     }
 }

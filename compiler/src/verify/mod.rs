@@ -36,6 +36,7 @@ mod explore;
 mod facts;
 mod fields;
 mod kfuncs;
+mod kptrs;
 mod liveness;
 mod locks;
 mod objects;

@@ -301,3 +301,122 @@ fn byte_orders() {
         assert!(!accepted(order, &swapped(other), None), "{order:?}");
     }
 }
+
+/// `r3` is a pointer to the stack on one path and a number on the other; the callback uses it in its second round.
+const SECOND_ROUND: &str = "*(u64 *)(r10 - 8) = 0
+    *(u64 *)(r10 - 16) = 0
+    r6 = r10
+    r6 += -8
+    call bpf_get_prandom_u32
+    r1 = 4
+    r2 = subprog[step]
+    r3 = r6
+    r4 = 0
+    if r0 == 7 goto run
+    r3 = OTHER
+    run:
+    call bpf_loop
+    r0 = 0
+    exit
+    step:
+    r6 = r2
+    call bpf_get_prandom_u32
+    if r0 == 3 goto use
+    r0 = 0
+    exit
+    use:
+    r0 = *(u64 *)(r6 + 0)
+    r0 = 0
+    exit";
+
+#[test]
+fn a_callback_gets_what_its_own_call_hands_over() {
+    assert!(judge(&program(ProgramKind::Xdp, &SECOND_ROUND.replace("OTHER", "r6"))).is_ok());
+    assert_eq!(code(&program(ProgramKind::Xdp, &SECOND_ROUND.replace("OTHER", "0"))), Code::InvalidMemAccess);
+}
+
+/// The callback marks in the caller's frame that it ran, and only then uses what it was handed.
+const MARKED_ROUND: &str = "*(u64 *)(r10 - 8) = 0
+    *(u64 *)(r10 - 16) = 0
+    r6 = r10
+    r6 += -16
+    call bpf_get_prandom_u32
+    r7 = r0
+    r1 = 4
+    r2 = subprog[step]
+    r3 = r6
+    r4 = 0
+    *(u64 *)(r10 - 24) = r3
+    if r7 == 7 goto run
+    r8 = OTHER
+    *(u64 *)(r10 - 16) = r8
+    run:
+    call bpf_loop
+    r0 = 0
+    exit
+    step:
+    r1 = *(u64 *)(r2 + 8)
+    if r1 != 0 goto use
+    *(u64 *)(r2 + 8) = 1
+    r0 = 0
+    exit
+    use:
+    r1 = *(u64 *)(r2 + 0)
+    if r1 == 0 goto out
+    r0 = *(u64 *)(r1 + 0)
+    out:
+    r0 = 0
+    exit";
+
+#[test]
+fn a_callback_sees_the_callers_stack_of_its_own_call() {
+    assert!(judge(&program(ProgramKind::Xdp, &MARKED_ROUND.replace("OTHER", "0"))).is_ok());
+    assert_eq!(code(&program(ProgramKind::Xdp, &MARKED_ROUND.replace("OTHER", "5"))), Code::InvalidMemAccess);
+}
+
+#[test]
+fn rounds_of_a_callback_converge() {
+    let text = "*(u64 *)(r10 - 8) = 0
+        r1 = 1000000
+        r2 = subprog[step]
+        r3 = r10
+        r3 += -8
+        r4 = 0
+        call bpf_loop
+        r0 = *(u64 *)(r10 - 8)
+        exit
+        step:
+        r1 = *(u64 *)(r2 + 0)
+        r1 += 1
+        *(u64 *)(r2 + 0) = r1
+        r0 = 0
+        exit";
+    let accepted = judge(&program(ProgramKind::Xdp, text)).expect("the loop ends");
+    assert!(accepted.stats.processed < 200, "{} processed", accepted.stats.processed);
+}
+
+#[test]
+fn a_callback_returns_what_its_helper_understands() {
+    let text = "r1 = 3
+        r2 = subprog[step]
+        r3 = 0
+        r4 = 0
+        call bpf_loop
+        r0 = 0
+        exit
+        step:
+        r0 = 2
+        exit";
+    assert_eq!(code(&program(ProgramKind::Xdp, text)), Code::Callback);
+}
+
+#[test]
+fn a_dynptr_that_was_not_made_is_not_given_back() {
+    let text = "r1 = r10
+        r1 += -8
+        r2 = 0
+        call bpf_ringbuf_submit_dynptr
+        r0 = 0
+        exit";
+    assert_eq!(code(&program(ProgramKind::Xdp, text)), Code::Dynptr);
+}

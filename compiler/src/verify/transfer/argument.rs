@@ -13,13 +13,13 @@ use crate::isa::Reg;
 use crate::program::{MapId, SubprogId};
 use crate::verify::check::{By, Direction, Extent, Request};
 use crate::verify::explore::{Check, Explorer};
-use crate::verify::fields::Special;
+use crate::verify::fields::{PointerTag, Special};
 use crate::verify::locks::Locking;
 use crate::verify::refusal::name;
 use crate::verify::stack::{Byte, slot_of};
 use crate::verify::structures::holds;
 use crate::verify::transfer::MAX_OFFSET;
-use crate::verify::value::{Buffer, Dynptr, Flags, Kind, MemoryOwner, Socket, Value};
+use crate::verify::value::{BtfPointer, Buffer, Dynptr, Flags, Kind, MemoryOwner, Socket, Value};
 
 /// What the arguments told of a call so far.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ pub(super) struct Call {
     pub releases: Option<Reg>,
     /// How many bytes the result has.
     pub alloc_size: u32,
+    /// What the field points to whose content is exchanged.
+    pub kptr: Option<(BtfPointer, PointerTag)>,
     /// Most bytes of memory that were handed over.
     pub max_size: u32,
     /// The dynptr that it reads: what it refers to, its id, its reference.
@@ -190,7 +192,15 @@ impl Explorer<'_> {
                 call.percpu = Some(*value);
                 Ok(())
             }
-            Arg::KptrDest | Arg::ReleaseKptrOrNull => {
+            Arg::KptrDest => {
+                call.kptr = Some(self.kptr_destination(reg, value)?);
+                Ok(())
+            }
+            Arg::ReleaseKptrOrNull if call.kptr.is_some() => match call.kptr {
+                Some(field) => self.check_kptr_source(reg, value, field),
+                None => Ok(()),
+            },
+            Arg::ReleaseKptrOrNull => {
                 Err(self.unsupported(&format!("argument {:?} of {}", info.args[index], info.name)))
             }
             // Their type says all, or they are judged together with the length that follows.

@@ -238,6 +238,15 @@ fn certainly_not_null(value: &Value) -> bool {
     }
 }
 
+/// Whether what equals a pointer is not null either. A kernel structure's address Linux does not trust so far.
+fn stands_for_itself(value: &Value) -> bool {
+    match value.kind {
+        Kind::Btf(_) => false,
+        Kind::Socket(Socket::Xdp) => !value.nullable,
+        _ => certainly_not_null(value),
+    }
+}
+
 /// The condition with its operands exchanged.
 fn flip(cond: Cond) -> Cond {
     match cond {
@@ -319,10 +328,10 @@ fn learn_pointers(
             | Cond::Sle => None,
         };
         if let Some(equal) = equal {
-            if certainly_not_null(left) && right.nullable {
+            if stands_for_itself(left) && right.nullable && !matches!(right.kind, Kind::Btf(_)) {
                 equal.reg_mut(src).nullable = false;
             }
-            if certainly_not_null(right) && left.nullable {
+            if stands_for_itself(right) && left.nullable && !matches!(left.kind, Kind::Btf(_)) {
                 equal.reg_mut(dst).nullable = false;
             }
         }

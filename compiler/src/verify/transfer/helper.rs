@@ -14,9 +14,10 @@ use crate::program::MapId;
 use crate::verify::dynptr::slice_owner;
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::facts::Foreign;
+use crate::verify::fields::PointerTag;
 use crate::verify::obligations::RegSet;
 use crate::verify::scalar::Scalar;
-use crate::verify::value::{Dynptr, Flags, Kind, MemoryOwner, Socket, Value};
+use crate::verify::value::{Dynptr, Flags, Kind, MemoryOwner, Socket, TypesOf, Value};
 
 /// The greatest number of a helper that Linux 6.18 has (`__BPF_FUNC_MAX_ID - 1`).
 const LAST_HELPER: u32 = 211;
@@ -168,6 +169,15 @@ impl Explorer<'_> {
                 let nullable = info.ret == Ret::MemOrBtfOrNull;
                 let id = if nullable { self.new_id() } else { 0 };
                 self.copy_of(&value).map(|value| Some(Value { nullable, id, ..value }))
+            }
+            Ret::KptrOrNull if call.kptr.is_some() => {
+                let Some((pointer, tag)) = call.kptr else { return Ok(None) };
+                let flags = match (pointer.types, tag) {
+                    (TypesOf::Kernel, _) => Flags::NONE,
+                    (TypesOf::Program, PointerTag::PerCpu) => Flags::ALLOC.with(Flags::PERCPU),
+                    (TypesOf::Program, _) => Flags::ALLOC,
+                };
+                Ok(Some(Value { flags, ..self.or_null(info, Kind::Btf(pointer), call) }))
             }
             Ret::KptrOrNull => Err(self.unsupported(&format!("result {:?} of {}", info.ret, info.name))),
             Ret::MapValueOrNull => {

@@ -8,7 +8,7 @@ use crate::isa::{Endianness, Operand, Reg, Size};
 use crate::program::MapId;
 use crate::verify::check::{By, Direction, Extent, Request};
 use crate::verify::explore::{Check, Explorer};
-use crate::verify::facts::Access;
+use crate::verify::facts::{Access, Foreign};
 use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
 use crate::verify::value::{Flags, Kind, Value};
@@ -84,6 +84,16 @@ impl Explorer<'_> {
         let (access, result) = match value.kind {
             Kind::MapValue(map) => {
                 let access = self.check_map_value(&request, map)?;
+                if let Some(field) = self.check_fields(&request, map)? {
+                    let pointer = self.check_kernel_pointer(&request, &field, None)?;
+                    self.facts.foreign(self.at, Foreign::Structure);
+                    let pointer = self.new_pointer(pointer, unknown);
+                    if let Some(dst) = dst {
+                        self.record(access)?;
+                        self.set(dst, pointer);
+                        return Ok(());
+                    }
+                }
                 (access, self.known_bytes(map, access, how.size, signed).unwrap_or(unknown))
             }
             Kind::Memory { size, owner } => (self.check_memory(&request, size, owner)?, unknown),
@@ -149,7 +159,22 @@ impl Explorer<'_> {
             return Err(self.refuse_access(how.base));
         }
         let access = match value.kind {
-            Kind::MapValue(map) => self.check_map_value(&request, map)?,
+            Kind::MapValue(map) => {
+                let access = self.check_map_value(&request, map)?;
+                if let Some(field) = self.check_fields(&request, map)? {
+                    let value = match stored {
+                        Stored::Reg(reg) => Some(*self.state.reg(reg)),
+                        Stored::Imm(imm) => Some(Value::constant(i64::from(imm).cast_unsigned())),
+                        Stored::Anything => None,
+                    };
+                    self.check_kernel_pointer(&request, &field, value)?;
+                    if let Stored::Reg(reg) = stored {
+                        self.mark_precise(reg);
+                    }
+                    self.facts.foreign(self.at, Foreign::Structure);
+                }
+                access
+            }
             Kind::Memory { size, owner } => self.check_memory(&request, size, owner)?,
             Kind::Packet | Kind::PacketMeta => {
                 if !self.may_write_packet() {
