@@ -65,9 +65,9 @@ fn run(subject: &Subject, instance: std::result::Result<Box<dyn Instance>, Error
     Ok((outputs, arrays.map(|(id, _)| instance.contents(id)).collect::<std::result::Result<_, _>>()?))
 }
 
-/// Runs all subjects on an engine; at least as many as are expected must run.
-fn agrees(engine: &dyn Engine, order: Endianness, at_least: usize) {
-    let subjects = subjects(order);
+/// Runs every so many of all subjects on an engine; at least as many as are expected must run.
+fn agrees(engine: &dyn Engine, order: Endianness, every: usize, at_least: usize) {
+    let subjects: Vec<Subject> = subjects(order).into_iter().step_by(every).collect();
     let modules: Vec<Module> = subjects.iter().map(|subject| subject.module.clone()).collect();
     let (mut failures, mut ran) = (Vec::new(), 0);
     for (subject, instance) in subjects.iter().zip(engine.load_all(&modules)) {
@@ -104,26 +104,26 @@ fn difference(found: &Result, expected: &Result) -> String {
     }
 }
 
-fn machine(name: &str, order: Endianness, at_least: usize) {
+fn machine(name: &str, order: Endianness, every: usize, at_least: usize) {
     let machine = *MACHINES.iter().find(|machine| machine.name == name).expect("it is listed");
     if let Some(engine) = CrossEngine::or_skip(machine) {
-        agrees(&engine, order, at_least);
+        agrees(&engine, order, every, at_least);
     }
 }
 
 #[test]
 fn aarch64_agrees() {
-    machine("aarch64", Endianness::Little, 300);
+    machine("aarch64", Endianness::Little, 1, 1000);
 }
 
 #[test]
 fn riscv64_agrees() {
-    machine("riscv64", Endianness::Little, 300);
+    machine("riscv64", Endianness::Little, 1, 1000);
 }
 
 #[test]
 fn s390x_agrees() {
-    machine("s390x", Endianness::Big, 300);
+    machine("s390x", Endianness::Big, 1, 1000);
 }
 
 /// A program in C, compiled for both byte orders: what it makes of bytes is the same.
@@ -154,10 +154,10 @@ fn s390x_runs_big_endian_objects() {
 /// Without maps, a program of the other byte order means the same everywhere.
 #[test]
 fn s390x_agrees_on_little_endian_programs() {
-    machine("s390x", Endianness::Little, 300);
+    machine("s390x", Endianness::Little, 3, 300);
 }
 
 #[test]
 fn the_host_agrees_on_big_endian_programs() {
-    agrees(&Jit::default(), Endianness::Big, 300);
+    agrees(&Jit::default(), Endianness::Big, 3, 300);
 }
