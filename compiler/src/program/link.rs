@@ -22,7 +22,7 @@ use super::maps::Maps;
 use super::relocs::Referents;
 use super::source::Source;
 use super::{Lines, LoadError, LoadOptions, MapDef, Problem, Program, Subprog};
-use crate::btf::{Btf, LineInfo};
+use crate::btf::Btf;
 use crate::diag::{Code, Diagnostic};
 use crate::elf::{Binding, SectionIdx, SymbolKind};
 use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
@@ -395,10 +395,11 @@ impl Linker<'_, '_> {
         let mut next = Some(main);
         loop {
             if let Some(func) = next.take().filter(|func| self.bases[func.0].is_none()) {
-                let len = self.bodies[func.0].insns.len();
+                let insns = &self.bodies[func.0].insns;
+                let len = insns.len();
                 let name = self.funcs.list[func.0].name;
-                let lines = self.bodies[func.0].lines.len() * size_of::<LineInfo>();
-                let bytes = len * size_of::<Insn>() + lines + size_of::<Subprog>() + name.len();
+                let lines = size_of_val(self.bodies[func.0].lines);
+                let bytes = size_of_val(insns.as_slice()) + lines + size_of::<Subprog>() + name.len();
                 self.budget.spend(bytes, self.funcs.list[main.0].name)?;
                 self.bases[func.0] = Some(*slots);
                 *slots += u32::try_from(len).expect("limited above");

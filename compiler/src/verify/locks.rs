@@ -89,14 +89,14 @@ impl Explorer<'_> {
 
     /// Maps with such fields are not for every kind of program.
     pub(super) fn check_map_for_kind(&self, map: MapId) -> Check {
-        let tracing = match self.kind {
+        let tracing = matches!(
+            self.kind,
             ProgramKind::Kprobe
-            | ProgramKind::Tracepoint
-            | ProgramKind::PerfEvent
-            | ProgramKind::RawTracepoint
-            | ProgramKind::RawTracepointWritable => true,
-            _ => false,
-        };
+                | ProgramKind::Tracepoint
+                | ProgramKind::PerfEvent
+                | ProgramKind::RawTracepoint
+                | ProgramKind::RawTracepointWritable
+        );
         let has = |special: Special| self.has_field(map, |known| known == special);
         let refuse = |message: &str| Err(self.refuse(Code::Lock, message));
         if self.has_lock(map) {

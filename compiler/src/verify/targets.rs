@@ -328,15 +328,15 @@ impl Explorer<'_> {
 
     /// Whether the program sees what the function returned.
     fn sees_result(&self) -> bool {
-        match self.program.attach {
+        matches!(
+            self.program.attach,
             Some(
                 AttachType::TraceFexit
-                | AttachType::ModifyReturn
-                | AttachType::LsmMac
-                | AttachType::LsmCgroup,
-            ) => true,
-            _ => false,
-        }
+                    | AttachType::ModifyReturn
+                    | AttachType::LsmMac
+                    | AttachType::LsmCgroup
+            )
+        )
     }
 
     fn trusts_arguments(&self) -> bool {

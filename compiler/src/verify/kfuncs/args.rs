@@ -248,7 +248,8 @@ impl Explorer<'_> {
             .get(index + 1)
             .is_some_and(|next| next.name.ends_with("__sz") || next.name.ends_with("__szk"));
         let plain = is_scalars(btf, target.id(), 0);
-        if !plain && !(sized && target.kind() == TypeKind::Void) {
+        let untyped = sized && target.kind() == TypeKind::Void;
+        if !plain && !untyped {
             let what = if sized { "void, " } else { "" };
             let message = format!(
                 "arg#{index} pointer type {:?} {target_name} must point to {what}scalar, or struct with scalar",

@@ -106,7 +106,8 @@ impl Explorer<'_> {
                 Kind::MapValue(map) => self.has_lock(map),
                 _ => false,
             };
-            learn_pointers(&mut other, &mut self.state, cond, dst, src, &left, &right, keep_id);
+            let compared = Compared { cond, dst, src, left: &left, right: &right };
+            learn_pointers(&mut other, &mut self.state, &compared, keep_id);
         }
         self.facts.taken(self.at);
         self.facts.fallthrough(self.at);
@@ -298,17 +299,18 @@ fn narrow(state: &mut State, dst: Reg, src: Operand, to: Option<(Scalar, Scalar)
     }
 }
 
-/// What a 64-bit comparison tells of pointers.
-fn learn_pointers(
-    taken: &mut State,
-    fallthrough: &mut State,
+/// A comparison of two values.
+struct Compared<'v> {
     cond: Cond,
     dst: Reg,
     src: Operand,
-    left: &Value,
-    right: &Value,
-    keep_id: bool,
-) {
+    left: &'v Value,
+    right: &'v Value,
+}
+
+/// What a 64-bit comparison tells of pointers.
+fn learn_pointers(taken: &mut State, fallthrough: &mut State, compared: &Compared<'_>, keep_id: bool) {
+    let &Compared { cond, dst, src, left, right } = compared;
     if let Operand::Reg(src) = src
         && left.is_pointer()
         && right.is_pointer()
