@@ -219,3 +219,16 @@ fn struct_ops_values_are_laid_out_for_the_kernel() {
     let slot = program(&object, "drop").struct_ops.as_ref().expect("a map has it");
     assert_eq!(slot.kernel.map(|(_, index)| index), Some(2));
 }
+
+/// libbpf refuses an object whose structures the kernel does not have; here its programs say so.
+#[test]
+fn struct_ops_that_the_kernel_lacks_are_findings() {
+    let kernel = case("kernel").btf.expect("compiled with -g");
+    let target = Target { types: KernelTypes::from(kernel), ..Target::default() };
+    let object = open("struct_ops", &LoadOptions { target, ..LoadOptions::default() });
+    let message =
+        "struct_ops map `plain` cannot be made: the kernel has no `struct bpf_struct_ops_socket_ops`";
+    let first = |name| program(&object, name).findings.first().map(|finding| finding.message.as_str());
+    assert_eq!((first("pick"), first("drop")), (Some(message), Some(message)));
+    assert_eq!(first("unused"), None, "its map is not made by default");
+}

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{Maps, Places, STRUCT_OPS};
 use crate::btf::{Btf, BtfError, Kind, Member, Type, essential_name};
+use crate::diag::{Code, Diagnostic};
 use crate::elf::{Section, SectionIdx, SymbolKind, reloc_kind};
 use crate::program::source::{Source, btf_error, data};
 use crate::program::{
@@ -329,27 +330,40 @@ impl<'k> InKernel<'k> {
     }
 }
 
+/// What the maps say of a program.
+struct Use<'a> {
+    slot: StructOpsSlot,
+    autoload: bool,
+    /// Why libbpf would refuse a map that has it.
+    refused: Option<(&'a str, &'a str)>,
+}
+
 /// Tells programs which member of which structure they are, and as libbpf does, whether they are
 /// loaded: where maps have them, only with one of those maps.
 pub(in crate::program) fn assign_programs(defs: &[MapDef], programs: &mut [Program]) {
-    let mut uses: BTreeMap<&str, (StructOpsSlot, bool)> = BTreeMap::new();
+    let mut uses: BTreeMap<&str, Use<'_>> = BTreeMap::new();
     for (map, ops) in defs.iter().filter_map(|map| Some((map, map.struct_ops.as_ref()?))) {
         for (index, member) in ops.programs.iter().enumerate() {
-            let kernel = match &ops.kernel {
+            let (kernel, refused) = match &ops.kernel {
                 StructOpsKernel::Known { ty, programs, .. } => {
-                    programs.get(index).map(|&(_, index)| (*ty, index))
+                    (programs.get(index).map(|&(_, index)| (*ty, index)), None)
                 }
-                StructOpsKernel::None | StructOpsKernel::Refused(_) => None,
+                StructOpsKernel::None => (None, None),
+                StructOpsKernel::Refused(reason) => (None, Some((map.name.as_str(), reason.as_str()))),
             };
             let slot = StructOpsSlot { ops: ops.name.clone(), member: member.member.clone(), kernel };
-            let (_, autoload) = uses.entry(&member.program).or_insert((slot, false));
-            *autoload |= map.autocreate;
+            let used = uses.entry(&member.program).or_insert(Use { slot, autoload: false, refused: None });
+            used.autoload |= map.autocreate;
+            used.refused = used.refused.or(refused.filter(|_| map.autocreate));
         }
     }
     for program in programs {
-        if let Some((slot, autoload)) = uses.remove(program.name.as_str()) {
-            program.struct_ops = Some(slot);
-            program.autoload = autoload;
+        let Some(used) = uses.remove(program.name.as_str()) else { continue };
+        program.struct_ops = Some(used.slot);
+        program.autoload = used.autoload;
+        if let Some((map, reason)) = used.refused {
+            let message = format!("struct_ops map `{map}` cannot be made: {reason}");
+            program.findings.insert(0, Diagnostic::program(Code::UnsupportedFeature, message));
         }
     }
 }
