@@ -17,7 +17,7 @@ use crate::backend::link::{UnitCode, UnitNames};
 use crate::backend::{jit, object};
 pub use crate::diag::CompileError;
 use crate::diag::{Code, Diagnostic};
-use crate::isa::{CallTarget, Insn, InsnIdx};
+use crate::isa::{CallTarget, Imm64, Insn, InsnIdx};
 use crate::lower::{Lowering, REGION, cut, lower_entry};
 use crate::options::{CodeOptions, Optimize};
 use crate::program::{MapDef, MapId, Program};
@@ -78,6 +78,15 @@ pub fn obstacles(unit: &Unit<'_>) -> Vec<Diagnostic> {
         {
             let message = format!("calls of {} are verified, but not run", id.info().name);
             found.push(Diagnostic::at(Code::UnsupportedHelper, at, message));
+        }
+        if let Insn::LoadImm64 { imm: Imm64::MapIdx(index) | Imm64::MapIdxValue { index, .. }, .. } = insn
+            && unit.facts.at(at).reach.executed
+            && let Some(map) = unit.program.maps.get(MapId(*index).index())
+            && map.kind.known().is_none()
+        {
+            let message =
+                format!("map `{}` is of the kind {}, which the runtime cannot make", map.name, map.kind);
+            found.push(Diagnostic::at(Code::UnsupportedMapKind, at, message));
         }
         let Some(Access::Context { off }) = unit.facts.at(at).access else { continue };
         let context = kind.info().context;
@@ -229,6 +238,10 @@ fn compile_units(
         .iter()
         .map(|unit| {
             check_byte_order(unit.program, target)?;
+            if let Some(obstacle) = obstacles(unit).into_iter().next() {
+                let (program, what) = (unit.program.name.clone(), obstacle.message);
+                return Err(CompileError::Unsupported { program, insn: obstacle.insn, what });
+            }
             compile_unit(intermediate(unit, options)?, &mut lowering, &mut compiler)
         })
         .collect()

@@ -29,7 +29,7 @@ mod target;
 use std::sync::Arc;
 
 use brolga_abi::kinds::Traits;
-use brolga_abi::maps::LINUX_MAP_TYPE_NAMES;
+use brolga_abi::maps::{LinuxMapKind, linux_map_kind};
 use brolga_abi::{AttachType, MapKind, ProgramKind};
 
 use crate::btf::{Btf, TypeId};
@@ -77,10 +77,10 @@ impl SubprogId {
 /// What kind of map a definition asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MapType {
-    /// A kind of the table.
+    /// A kind that the runtime makes.
     Known(MapKind),
-    /// A number of `enum bpf_map_type` that Brolga cannot make. Programs that refer to such a map
-    /// carry a finding and are refused; an instance leaves the map out.
+    /// A number of `enum bpf_map_type` that the runtime cannot make: an instance leaves the map out. Programs
+    /// that refer to it are verified at most where Linux has such maps, and carry a finding where it has none.
     Unsupported(u32),
 }
 
@@ -98,6 +98,12 @@ impl MapType {
             Self::Known(kind) => kind.info().number,
             Self::Unsupported(number) => number,
         }
+    }
+
+    /// What Linux has under the number, if anything.
+    #[must_use]
+    pub fn linux(self) -> Option<&'static LinuxMapKind> {
+        linux_map_kind(self.number())
     }
 
     /// The kind, if Brolga can make it.
@@ -118,8 +124,9 @@ impl From<MapKind> for MapType {
 
 impl std::fmt::Display for MapType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match LINUX_MAP_TYPE_NAMES.get(self.number() as usize) {
-            Some(name) => f.write_str(name),
+        match self.linux() {
+            Some(kind) => f.write_str(kind.name),
+            None if self.number() == 0 => f.write_str("unspec"),
             None => write!(f, "map type {}", self.number()),
         }
     }

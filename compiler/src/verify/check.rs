@@ -164,7 +164,8 @@ impl Explorer<'_> {
             let message = format!("{what} map forbidden, value_size={size} off={off} size={}", request.size);
             Err(self.refuse_reg(code, request.reg, message))
         };
-        let frozen = def.global.as_ref().is_some_and(|g| g.readonly);
+        let frozen = def.global.as_ref().is_some_and(|g| g.readonly)
+            || def.kind.linux().is_some_and(|kind| kind.read_only);
         match request.direction {
             Direction::Write if def.flags & F_RDONLY_PROG != 0 || frozen => {
                 return refuse(Code::ReadOnlyMap, "write into");

@@ -5,6 +5,7 @@
 //! here holds for instructions that no path executes too, as in Linux. Forms of single instructions
 //! (shifts, divisions) are not judged here but when a path executes them, again as in Linux.
 
+use brolga_abi::maps::{Entries, Sizes};
 use brolga_abi::{HelperId, MapKind};
 
 use super::state::MAX_FRAMES;
@@ -175,21 +176,23 @@ fn check_references(program: &Program) -> Check<Vec<Vec<Call>>> {
 
 /// Why no map can be made of a definition. Loading fails for it in Linux, before any program is verified.
 fn definition_fault(map: &MapDef) -> Option<String> {
-    let MapDef { name, key_size, value_size, .. } = map;
-    let kind = map.kind.known()?;
-    if map.max_entries == 0 {
-        return Some(format!("map `{name}` cannot be made: max_entries is 0"));
+    let MapDef { name, key_size, value_size, max_entries, .. } = map;
+    let kind = map.kind.linux()?;
+    let fault = |what: String| Some(format!("map `{name}` cannot be made: {what}"));
+    match kind.entries {
+        Entries::Some if *max_entries == 0 => return fault("max_entries is 0".to_owned()),
+        Entries::Zero if *max_entries != 0 => return fault(format!("max_entries is {max_entries}, not 0")),
+        Entries::Some | Entries::Zero | Entries::Adjusted => {}
     }
-    if *value_size == 0 {
-        return Some(format!("map `{name}` cannot be made: its values have no bytes"));
-    }
-    match kind {
-        MapKind::Array | MapKind::PerCpuArray | MapKind::ProgArray => (*key_size != 4)
-            .then(|| format!("map `{name}` cannot be made: keys of this kind have 4 bytes, not {key_size}")),
-        MapKind::Hash | MapKind::PerCpuHash => {
-            (*key_size == 0).then(|| format!("map `{name}` cannot be made: its keys have no bytes"))
+    let wrong = |what: &str, sizes: Sizes, size: u32| match sizes {
+        _ if sizes.allow(size) => None,
+        Sizes::OneOf([only]) => fault(format!("{what} of this kind have {only} bytes, not {size}")),
+        Sizes::Between(..) | Sizes::OneOf(_) if size == 0 => fault(format!("its {what} have no bytes")),
+        Sizes::Between(..) | Sizes::OneOf(_) => {
+            fault(format!("{what} of this kind do not have {size} bytes"))
         }
-    }
+    };
+    wrong("values", kind.value, *value_size).or_else(|| wrong("keys", kind.key, *key_size))
 }
 
 /// The number of arenas in `enum bpf_map_type`.

@@ -1,8 +1,12 @@
-//! The map kind table: every kind of map that Brolga knows, with its number and traits.
+//! The map kind tables: kinds that the runtime makes, with their traits, and all kinds that Linux has.
 //!
 //! Numbers are those of Linux's `enum bpf_map_type`, since clang writes them into the object.
 
-/// A kind of map. The order is that of [`MAP_KINDS`].
+mod linux;
+
+pub use linux::{Entries, LINUX_MAP_KINDS, LinuxMapKind, Sizes, linux_map_kind};
+
+/// A kind of map that the runtime makes. The order is that of [`MAP_KINDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum MapKind {
@@ -62,45 +66,6 @@ const _: () = {
         i += 1;
     }
 };
-
-/// Names of all kinds of `enum bpf_map_type` by number, known here or not, for messages.
-pub const LINUX_MAP_TYPE_NAMES: &[&str] = &[
-    "unspec",
-    "hash",
-    "array",
-    "prog_array",
-    "perf_event_array",
-    "percpu_hash",
-    "percpu_array",
-    "stack_trace",
-    "cgroup_array",
-    "lru_hash",
-    "lru_percpu_hash",
-    "lpm_trie",
-    "array_of_maps",
-    "hash_of_maps",
-    "devmap",
-    "sockmap",
-    "cpumap",
-    "xskmap",
-    "sockhash",
-    "cgroup_storage",
-    "reuseport_sockarray",
-    "percpu_cgroup_storage",
-    "queue",
-    "stack",
-    "sk_storage",
-    "devmap_hash",
-    "struct_ops",
-    "ringbuf",
-    "inode_storage",
-    "task_storage",
-    "bloom_filter",
-    "user_ringbuf",
-    "cgrp_storage",
-    "arena",
-    "insn_array",
-];
 
 impl MapKind {
     /// The kind with a number of `enum bpf_map_type`, if Brolga knows it.
