@@ -194,7 +194,6 @@ fn what_one_program_lacks_does_not_concern_the_others() {
     assert_eq!(findings, expected);
     let message = |name| program(&object, name).findings[0].message.clone();
     for (name, needle) in [
-        ("uses_map", "`strange`"),
         ("uses_kfunc", "`kernel_function`"),
         ("uses_ksym", "`kernel_variable`"),
         ("uses_kconfig", "`CONFIG_HZ`"),

@@ -201,12 +201,11 @@ impl Explorer<'_> {
 
     /// A map is named: of a kind that Linux has, though Brolga may not be able to make it.
     fn refer_to(&mut self, map: MapId) -> Check {
-        const LAST: u32 = 34;
         let def = self.map(map);
         if def.kind.known().is_some() {
             return Ok(());
         }
-        if !(1..=LAST).contains(&def.kind.number()) {
+        if def.kind.linux().is_none() {
             let message = format!("map `{}` is of the kind {}", def.name, def.kind);
             return Err(self.refuse(Code::UnsupportedMapKind, message));
         }
