@@ -4,6 +4,9 @@
 
 use brolga_compiler::program::{Fault, LoadOptions, load};
 
+/// Name, type, flags, link, info and contents of a section.
+type Section<'a> = (&'a str, u32, u64, u32, u32, &'a Vec<u8>);
+
 const CALL: [u8; 8] = [0x85, 0x10, 0, 0, 0xff, 0xff, 0xff, 0xff];
 const EXIT: [u8; 8] = [0x95, 0, 0, 0, 0, 0, 0, 0];
 const ZERO: [u8; 8] = [0xb7, 0, 0, 0, 0, 0, 0, 0];
@@ -139,8 +142,7 @@ impl Elf {
         let (btf, none) = (self.types.bytes(), Vec::new());
         let no_lines = words(&[0x0001_eb9f, 32, 0, 0, 0, 0, 0, 0]);
         let ext = if self.ext.is_empty() { &no_lines } else { &self.ext };
-        // Name, type, flags, link, info, contents.
-        let sections: [(&str, u32, u64, u32, u32, &Vec<u8>); 10] = [
+        let sections: [Section<'_>; 10] = [
             ("", 0, 0, 0, 0, &none),
             (".text", 1, 6, 0, 0, &self.text),
             ("xdp", 1, 6, 0, 0, &self.xdp),
