@@ -407,8 +407,7 @@ pub struct Program {
     /// What loading found that keeps the program from being verified: something unsupported, or
     /// bytes that are no instructions. The verifier refuses the program with exactly these.
     ///
-    /// Where it is empty, [`Program::kind`] is known and so is the kind of every map that an
-    /// instruction refers to.
+    /// Where it is empty, [`Program::kind`] is known.
     pub findings: Vec<Diagnostic>,
 }
 

@@ -153,6 +153,47 @@ impl Explorer<'_> {
                 Ok(())
             }
             Arg::ConstStr => self.check_const_str(reg, value),
+            Arg::SpinLock
+            | Arg::Timer
+            | Arg::BtfSockCommon
+            | Arg::BtfSockCommonOrNull
+            | Arg::ReleaseSock
+            | Arg::Btf(_)
+            | Arg::BtfOrNull(_)
+            | Arg::Dynptr
+            | Arg::WriteLocalDynptr
+            | Arg::WriteRingbufDynptr
+            | Arg::ReleaseRingbufDynptr
+            | Arg::PercpuBtf
+            | Arg::KptrDest
+            | Arg::ReleaseKptrOrNull => self.argument_of_object(info, arg, reg, value, call),
+            // Their type says all, or they are judged together with the length that follows.
+            Arg::Anything
+            | Arg::Unchecked
+            | Arg::Context
+            | Arg::ContextOrNull
+            | Arg::ReadMem
+            | Arg::ReadMemOrNull
+            | Arg::WriteMem
+            | Arg::WriteMemOrNull
+            | Arg::UpdateMem
+            | Arg::SockCommon
+            | Arg::SocketOrNull
+            | Arg::ReleaseRingbufMem
+            | Arg::StackOrNull => Ok(()),
+        }
+    }
+
+    /// Judges an argument that is a lock, a timer, a structure, a dynptr or a field further.
+    fn argument_of_object(
+        &mut self,
+        info: &HelperInfo,
+        arg: Arg,
+        reg: Reg,
+        value: &Value,
+        call: &mut Call,
+    ) -> Check {
+        match arg {
             Arg::SpinLock => {
                 let locking = match info.number {
                     SPIN_LOCK => Locking::Take,
@@ -200,23 +241,8 @@ impl Explorer<'_> {
                 Some(field) => self.check_kptr_source(reg, value, field),
                 None => Ok(()),
             },
-            Arg::ReleaseKptrOrNull => {
-                Err(self.unsupported(&format!("argument {:?} of {}", info.args[index], info.name)))
-            }
-            // Their type says all, or they are judged together with the length that follows.
-            Arg::Anything
-            | Arg::Unchecked
-            | Arg::Context
-            | Arg::ContextOrNull
-            | Arg::ReadMem
-            | Arg::ReadMemOrNull
-            | Arg::WriteMem
-            | Arg::WriteMemOrNull
-            | Arg::UpdateMem
-            | Arg::SockCommon
-            | Arg::SocketOrNull
-            | Arg::ReleaseRingbufMem
-            | Arg::StackOrNull => Ok(()),
+            Arg::ReleaseKptrOrNull => Err(self.unsupported(&format!("argument {:?} of {}", arg, info.name))),
+            _ => Ok(()),
         }
     }
 
