@@ -22,7 +22,7 @@ const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Reads a configuration, packed or not.
 pub fn read(path: &Path) -> Result<KernelConfig, Failure> {
-    let bytes = io::read(path)?;
+    let bytes = io::read_up_to(path, MAX_CONFIG)?;
     let text = unpacked(&bytes).map_err(|error| Failure::Read { path: path.to_owned(), error })?;
     Ok(KernelConfig::parse(&String::from_utf8_lossy(&text)))
 }
@@ -46,7 +46,7 @@ fn unpacked(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     MultiGzDecoder::new(bytes).take(MAX_CONFIG + 1).read_to_end(&mut text)?;
     match text.len() as u64 > MAX_CONFIG {
-        true => Err(std::io::Error::other(format!("unpacks to more than {MAX_CONFIG} bytes"))),
+        true => Err(std::io::Error::other(format!("it unpacks to more than {} MiB", MAX_CONFIG >> 20))),
         false => Ok(text),
     }
 }
@@ -73,8 +73,18 @@ mod tests {
         }
         std::fs::write(&path, &packed(text)[..20]).expect("written");
         assert!(read(&path).is_err(), "cut");
-        std::fs::write(&path, packed(&vec![b'#'; (MAX_CONFIG + 1) as usize])).expect("written");
-        assert!(read(&path).is_err(), "too large");
+        let large = vec![b'#'; (MAX_CONFIG + 1) as usize];
+        for (bytes, message) in
+            [(packed(&large), "unpacks to more than 16 MiB"), (large, "has more than 16 MiB")]
+        {
+            std::fs::write(&path, bytes).expect("written");
+            let failure = read(&path).expect_err("too large").to_string();
+            assert!(failure.contains(message), "{failure}");
+        }
+        #[cfg(unix)]
+        assert!(
+            read(Path::new("/dev/zero")).expect_err("endless").to_string().contains("has more than 16 MiB")
+        );
         assert!(read(&directory.path().join("none")).is_err());
     }
 }

@@ -10,6 +10,7 @@ use brolga_compiler::linker::LinkError;
 use brolga_compiler::program::LoadError;
 
 use crate::capture::CaptureError;
+use crate::io;
 use crate::kernels::KernelError;
 use crate::style;
 
@@ -84,7 +85,7 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         let error = style::ERROR;
-        anstream::eprintln!("{error}error{error:#}: {self}");
+        io::say(format_args!("{error}error{error:#}: {self}"));
         ExitCode::from(FAILED)
     }
 }

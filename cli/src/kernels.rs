@@ -317,12 +317,15 @@ fn is_split(btf: &[u8]) -> bool {
 
 /// The BTF in a file.
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
+    // It is read more than once: a pipe's beginning would be lost.
+    if !io::is_file(path)? {
+        return Err(fail(path, KernelError::NoTypes("not a regular file".to_owned())));
+    }
     match io::first_bytes::<4>(path) {
         Some([0x7f, b'E', b'L', b'F']) => section(path),
         Some([0xfd, b'7', b'z', b'X']) => unpack(path),
-        Some([0x9f, 0xeb, ..] | [0xeb, 0x9f, ..]) => io::read(path),
-        // A missing file is told by the system.
-        Some(_) | None => io::read(path).and_then(|_| {
+        Some([0x9f, 0xeb, ..] | [0xeb, 0x9f, ..]) => io::read_up_to(path, MAX_TYPES),
+        Some(_) | None => io::open(path).and_then(|_| {
             let reason = "neither BTF, nor ELF with a section `.BTF`, nor a packed `.btf.tar.xz`".to_owned();
             Err(fail(path, KernelError::NoTypes(reason)))
         }),
@@ -345,7 +348,7 @@ fn section(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// The first file of a packed archive, or what is packed itself where it is no archive.
 fn unpack(path: &Path) -> Result<Vec<u8>, Failure> {
-    let packed = io::read(path)?;
+    let packed = io::read_up_to(path, MAX_TYPES)?;
     let wrong =
         |error: std::io::Error| fail(path, KernelError::NoTypes(format!("cannot be unpacked: {error}")));
     let mut plain = Vec::new();

@@ -82,3 +82,43 @@ fn fields(value: &serde_json::Value, words: &[&str], path: &str) {
         _ => {}
     }
 }
+
+/// An object's names are text: they do not steer the terminal that shows them.
+#[test]
+fn names_cannot_steer_terminals() {
+    let mut object = std::fs::read(common::root().join(LOAD).join("globals.bpf.o")).expect("checked in");
+    let listed = brolga(&["inspect", &format!("{LOAD}/globals.bpf.o"), "--btf", "own", "--format", "json"]);
+    listed.exits(0);
+    let name = listed.json()[0]["programs"][0]["name"].as_str().expect("a name").to_owned();
+    assert!(name.len() >= 2, "{name}");
+    let (mut from, to) =
+        (format!("\0{name}\0").into_bytes(), format!("\0{}\x1b\x07\0", &name[2..]).into_bytes());
+    from.truncate(to.len());
+    let mut found = 0;
+    for at in 0..object.len() - from.len() {
+        if object[at..].starts_with(&from) {
+            object[at..at + to.len()].copy_from_slice(&to);
+            found += 1;
+        }
+    }
+    assert!(found > 0, "the name is in no table of strings");
+    let path = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(path.path(), object).expect("written");
+    let path = path.path().to_str().expect("text");
+    let text = brolga(&["inspect", path, "--btf", "own"]);
+    let said = format!("{}{}", text.exits(0), text.stderr);
+    assert!(said.contains(&format!("{}\\u001b\\u0007", &name[2..])), "{said}");
+    assert!(!said.contains(['\x1b', '\x07']), "{said}");
+    let missing = brolga(&["inspect", path, "--btf", "own", "--program", "p\x1b]0;owned\x07"]);
+    missing.exits(2);
+    assert!(missing.stderr.contains("p\\u001b]0;owned\\u0007"), "{}", missing.stderr);
+}
+
+/// Pipes and files without an end are refused.
+#[cfg(unix)]
+#[test]
+fn endless_files_are_not_read() {
+    let object = format!("{LOAD}/globals.bpf.o");
+    brolga(&["inspect", &object, "--btf", "/dev/zero"]).fails("not a regular file");
+    brolga(&["inspect", &object, "--btf", "own", "--kconfig", "/dev/zero"]).fails("more than 16 MiB");
+}

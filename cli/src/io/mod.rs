@@ -1,9 +1,10 @@
 //! The only place that touches files, standard streams and other programs. `-` is standard input or output.
 
+mod escape;
 pub mod link;
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, IsTerminal, Read, StdoutLock, Write};
+use std::io::{BufReader, BufWriter, IsTerminal, Read, StderrLock, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use anstream::AutoStream;
@@ -12,21 +13,55 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::capture::{Packet, Reader, Writer};
 use crate::failure::Failure;
 
-/// Standard output: buffered, with colours only on a terminal.
-pub type Out = BufWriter<AutoStream<StdoutLock<'static>>>;
+use escape::Escaped;
+
+/// Standard output: buffered, with colours only on a terminal, and nothing else that steers one.
+pub type Out = BufWriter<Escaped<AutoStream<StdoutLock<'static>>>>;
+/// Standard error, likewise.
+pub type Err = BufWriter<Escaped<AutoStream<StderrLock<'static>>>>;
 
 /// Standard output, to be flushed at the end.
 pub fn stdout() -> Out {
-    BufWriter::with_capacity(1 << 16, AutoStream::auto(std::io::stdout().lock()))
+    BufWriter::with_capacity(1 << 16, Escaped(AutoStream::auto(std::io::stdout().lock())))
 }
+
+/// Standard error, flushed where it is dropped.
+pub fn stderr() -> Err {
+    BufWriter::new(Escaped(AutoStream::auto(std::io::stderr().lock())))
+}
+
+/// Prints a line on standard error. Where that is closed, nobody is told.
+pub fn say(line: std::fmt::Arguments<'_>) {
+    let mut stderr = stderr();
+    let _ = writeln!(stderr, "{line}").and_then(|()| stderr.flush());
+}
+
+/// Most bytes of an object or another file that is read whole.
+const MAX_FILE: u64 = 1 << 30;
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_up_to(path, MAX_FILE)
+}
+
+/// Reads a whole file of so many bytes at most: one that never ends must not fill the memory.
+pub fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let whole = |input: &mut dyn Read, len: usize| {
+        let mut bytes = Vec::with_capacity(len);
+        input.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        match bytes.len() as u64 > most {
+            true => Err(std::io::Error::other(format!("it has more than {} MiB", most >> 20))),
+            false => Ok(bytes),
+        }
+    };
     let result = if is_standard(path) {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        whole(&mut std::io::stdin().lock(), 0)
     } else {
-        std::fs::read(path)
+        File::open(path).and_then(|mut file| {
+            // Files of the kernel say that they are empty.
+            let len = file.metadata()?.len().min(most);
+            whole(&mut file, usize::try_from(len).unwrap_or(0))
+        })
     };
     result.map_err(|error| Failure::Read { path: path.to_owned(), error })
 }
@@ -36,6 +71,14 @@ pub fn first_bytes<const N: usize>(path: &Path) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     File::open(path).and_then(|mut file| file.read_exact(&mut bytes)).ok()?;
     Some(bytes)
+}
+
+/// Whether there is a regular file, not a pipe or a device.
+pub fn is_file(path: &Path) -> Result<bool, Failure> {
+    let metadata = std::fs::metadata(path);
+    metadata
+        .map(|metadata| metadata.is_file())
+        .map_err(|error| Failure::Read { path: path.to_owned(), error })
 }
 
 /// Opens a file.

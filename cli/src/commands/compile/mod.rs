@@ -42,7 +42,7 @@ pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     let code = objects::exit_code(judgements.iter().map(Judgement::verdict));
     if code != 0 {
         for judgement in &judgements {
-            findings(judgement.program, judgement.diagnostics(), &mut anstream::stderr().lock())?;
+            findings(judgement.program, judgement.diagnostics(), &mut io::stderr())?;
         }
         return Ok(ExitCode::from(code));
     }

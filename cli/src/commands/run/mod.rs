@@ -81,7 +81,7 @@ fn usage(error: impl std::error::Error) -> Failure {
 
 /// What programs print goes to standard error.
 fn trace() -> Trace {
-    Trace::Callback(Arc::new(|line: &str| anstream::eprintln!("{DIM}trace:{DIM:#} {}", line.trim_end())))
+    Trace::Callback(Arc::new(|line: &str| io::say(format_args!("{DIM}trace:{DIM:#} {}", line.trim_end()))))
 }
 
 /// Checks that the input is one that programs of a kind run on.
@@ -116,7 +116,7 @@ fn check_outputs(args: &RunArgs) -> Result<(), Failure> {
 fn refused(error: jit::Error) -> Result<ExitCode, Failure> {
     match error {
         jit::Error::Refused(refused) => {
-            let mut stderr = anstream::stderr().lock();
+            let mut stderr = io::stderr();
             for refused in &refused {
                 findings(&refused.program, &refused.diagnostics, &mut stderr)?;
             }

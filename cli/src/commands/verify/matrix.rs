@@ -146,7 +146,7 @@ fn report_failures(row: &Row<'_>, kernels: &[KernelSource], tally: &mut Tally) -
     for (failure, columns) in groups.into_values() {
         failure.report();
         if columns.len() < kernels.len() {
-            anstream::eprintln!("  for kernels {}", ranges(&columns));
+            io::say(format_args!("  for kernels {}", ranges(&columns)));
         }
     }
     Ok(())
