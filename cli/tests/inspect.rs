@@ -122,3 +122,12 @@ fn endless_files_are_not_read() {
     brolga(&["inspect", &object, "--btf", "/dev/zero"]).fails("not a regular file");
     brolga(&["inspect", &object, "--btf", "own", "--kconfig", "/dev/zero"]).fails("more than 16 MiB");
 }
+
+/// A callback that returns nothing may leave `r0` as it was.
+#[test]
+fn callbacks_that_return_nothing_are_accepted() {
+    let object = format!("{LOAD}/struct_ops.bpf.o");
+    let kernel = format!("{LOAD}/ops_kernel.bpf.o");
+    let text = brolga(&["verify", &object, "--btf", &kernel, "--program", "drop"]);
+    assert!(text.exits(0).contains("accepted"), "{}", text.stdout);
+}

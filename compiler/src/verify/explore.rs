@@ -363,8 +363,8 @@ impl<'p> Explorer<'p> {
         // Calls check their own arguments: those of a static function may be anything, or nothing. So
         // may its result.
         let is_call = matches!(insn, Insn::Call(_));
-        let leaves_subprog = *insn == Insn::Exit && self.state.depth() > 0;
-        if !is_call && !leaves_subprog {
+        let leaves_r0 = *insn == Insn::Exit && (self.state.depth() > 0 || self.returns_nothing());
+        if !is_call && !leaves_r0 {
             self.check_initialised(touches(insn).reads)?;
         }
         if let Insn::Alu { dst: Reg::R10, .. }

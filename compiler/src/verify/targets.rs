@@ -11,7 +11,7 @@ use super::structures::pointee;
 use super::value::{BtfPointer, Buffer, Flags, Kind, TypesOf, Value};
 use crate::btf::{Btf, Kind as TypeKind, Type, TypeId};
 use crate::diag::{Code, Diagnostic};
-use crate::program::{KernelTypes, Program};
+use crate::program::{KernelTypes, Program, SubprogId};
 
 /// The function to which a program is attached.
 #[derive(Clone, Debug)]
@@ -297,6 +297,15 @@ impl Explorer<'_> {
         let nullable = target.names.get(index).is_some_and(|name| name.ends_with("__nullable"));
         let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
         Ok(Some(Value { flags, nullable, ..Value::pointer(kind) }))
+    }
+
+    /// Whether the program returns nothing to what it is attached to, which then does not look at `r0`.
+    pub(super) fn returns_nothing(&self) -> bool {
+        let hook = self.kind == ProgramKind::Lsm && self.program.attach != Some(AttachType::LsmCgroup);
+        let (Some(target), Some(btf)) = (&self.target, self.types(TypesOf::Kernel)) else { return false };
+        (hook || self.kind == ProgramKind::StructOps)
+            && self.state.top().subprog == SubprogId::MAIN
+            && btf.unqualified(target.returns).is_ok_and(|ty| ty.kind() == TypeKind::Void)
     }
 
     /// What the program may return.
