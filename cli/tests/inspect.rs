@@ -131,3 +131,17 @@ fn callbacks_that_return_nothing_are_accepted() {
     let text = brolga(&["verify", &object, "--btf", &kernel, "--program", "drop"]);
     assert!(text.exits(0).contains("accepted"), "{}", text.stdout);
 }
+
+/// An object may come through a pipe that has a name, as shells make them.
+#[cfg(target_os = "linux")]
+#[test]
+fn objects_come_through_pipes() {
+    let object = std::fs::File::open(common::root().join(LOAD).join("globals.bpf.o")).expect("checked in");
+    let mut cat = std::process::Command::new("cat");
+    let mut cat = cat.stdin(object).stdout(std::process::Stdio::piped()).spawn().expect("cat starts");
+    let pipe = cat.stdout.take().expect("piped");
+    let mut command = common::command(&["inspect", "/dev/stdin", "--btf", "own"]);
+    let run = common::Run::of(command.stdin(pipe).output().expect("the command starts"));
+    cat.wait().expect("cat ends");
+    assert!(run.exits(0).contains("programs"), "{}", run.stdout);
+}

@@ -66,9 +66,10 @@ pub fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     result.map_err(|error| Failure::Read { path: path.to_owned(), error })
 }
 
-/// The first bytes of a file, where it can be read and has so many.
+/// The first bytes of a regular file, where it can be read and has so many. A pipe's would be gone.
 pub fn first_bytes<const N: usize>(path: &Path) -> Option<[u8; N]> {
     let mut bytes = [0; N];
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     File::open(path).and_then(|mut file| file.read_exact(&mut bytes)).ok()?;
     Some(bytes)
 }
