@@ -3,6 +3,7 @@
 //! Slots count from the function's start. The distances of calls are left to the linker, which
 //! knows where each program has the functions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::core::{Core, CoreRelocation};
@@ -29,7 +30,7 @@ pub(super) struct Body<'s> {
     /// Its CO-RE relocations.
     pub(super) core: Arc<[CoreRelocation]>,
     /// Source lines, as `.BTF.ext` has them.
-    pub(super) lines: &'s [LineInfo],
+    pub(super) lines: Option<(&'s Arc<Vec<LineInfo>>, Range<usize>)>,
     /// What keeps programs that reach it from running.
     pub(super) findings: Vec<Diagnostic>,
 }
@@ -51,7 +52,7 @@ impl<'s> Body<'s> {
             calls: Vec::new(),
             signature: None,
             core: Arc::new([]),
-            lines: &[],
+            lines: None,
             findings: Vec::new(),
         };
         match decode(bytes, source.elf.endianness) {
@@ -73,8 +74,8 @@ impl<'s> Body<'s> {
                 findings.push(finding);
             }
         });
-        let lines = source.lines.get(section.name).map_or(&[][..], Vec::as_slice);
-        body.lines = within(lines, func, |line| line.insn_off);
+        let table = source.lines.get(section.name);
+        body.lines = table.map(|table| (table, range_within(table, func, |line| line.insn_off)));
         Ok(body)
     }
 }
@@ -99,7 +100,12 @@ fn undecodable(func: &Func<'_>, error: &DecodeError) -> Diagnostic {
 
 /// The records of a sorted table that belong to a function.
 fn within<'t, T>(table: &'t [T], func: &Func<'_>, offset: impl Fn(&T) -> u32) -> &'t [T] {
+    &table[range_within(table, func, offset)]
+}
+
+/// Where they are in the table.
+fn range_within<T>(table: &[T], func: &Func<'_>, offset: impl Fn(&T) -> u32) -> Range<usize> {
     let start = table.partition_point(|record| u64::from(offset(record)) < func.start);
     let end = table.partition_point(|record| u64::from(offset(record)) < func.end);
-    &table[start..end.max(start)]
+    start..end.max(start)
 }

@@ -3,6 +3,7 @@
 //! Holds where texts are in the object's BTF, not the texts: most are never looked at. A place where no text is reads
 //! as an empty text, since nothing but messages depends on it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::btf::{Btf, LineInfo, StrOff};
@@ -26,17 +27,47 @@ pub struct SourceLine<'p> {
 /// Source lines, sorted by instruction; equal where their texts are.
 #[derive(Clone, Debug, Default)]
 pub struct Lines {
-    records: Vec<Record>,
+    /// One for each function that has lines, in order.
+    funcs: Vec<FuncLines>,
     texts: Texts,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Record {
-    insn: InsnIdx,
-    file: StrOff,
-    text: StrOff,
-    line: u32,
-    column: u32,
+/// The lines of one function of a program: a part of its section's table, which all its programs share.
+#[derive(Clone, Debug)]
+struct FuncLines {
+    /// First slot of the function in the program.
+    base: u32,
+    /// First byte of the function in its section.
+    start: u64,
+    table: Arc<Vec<LineInfo>>,
+    /// Which records of the table; never empty.
+    range: Range<usize>,
+}
+
+impl FuncLines {
+    fn records(&self) -> &[LineInfo] {
+        self.table.get(self.range.clone()).unwrap_or_default()
+    }
+
+    fn insn(&self, record: &LineInfo) -> InsnIdx {
+        let slot = u64::from(record.insn_off).saturating_sub(self.start) / 8;
+        InsnIdx(self.base.saturating_add(u32::try_from(slot).unwrap_or(u32::MAX)))
+    }
+
+    /// Of several lines of one instruction the first counts.
+    fn of(&self, at: InsnIdx) -> Option<&LineInfo> {
+        let after = self.records().partition_point(|record| self.insn(record) <= at);
+        let last = self.insn(self.records().get(after.checked_sub(1)?)?);
+        self.records().get(self.records().partition_point(|record| self.insn(record) < last))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &LineInfo> {
+        let mut last = None;
+        self.records().iter().filter(move |record| {
+            let insn = Some(self.insn(record));
+            std::mem::replace(&mut last, insn) != insn
+        })
+    }
 }
 
 /// Where texts are.
@@ -67,57 +98,62 @@ impl Lines {
     #[must_use]
     pub fn from_list(lines: &[SourceLine<'_>]) -> Self {
         let texts = lines.iter().flat_map(|line| [line.file.to_owned(), line.text.to_owned()]).collect();
-        let record = |(at, line): (u32, &SourceLine<'_>)| Record {
-            insn: line.insn,
+        let record = |(at, line): (u32, &SourceLine<'_>)| LineInfo {
+            insn_off: line.insn.0.saturating_mul(8),
             file: StrOff(2 * at),
             text: StrOff(2 * at + 1),
             line: line.line,
             column: line.column,
         };
-        Self { records: (0..).zip(lines).map(record).collect(), texts: Texts::List(texts) }
+        let mut list = Self { funcs: Vec::new(), texts: Texts::List(texts) };
+        let table = Arc::new((0..).zip(lines).map(record).collect());
+        list.push(0, 0, &table, 0..lines.len());
+        list
     }
 
     /// No lines yet, with texts in an object's BTF.
-    pub(super) fn in_types(btf: Option<&Arc<Btf>>, capacity: usize) -> Self {
+    pub(super) fn in_types(btf: Option<&Arc<Btf>>) -> Self {
         let texts = btf.map_or_else(Texts::default, |btf| Texts::Types(Arc::clone(btf)));
-        Self { records: Vec::with_capacity(capacity), texts }
+        Self { funcs: Vec::new(), texts }
     }
 
-    /// Appends the lines of a function that begins at a byte offset of its section, and at a slot of the program.
-    /// Of several lines of one instruction the first counts.
-    pub(super) fn push(&mut self, start: u64, base: u32, records: &[LineInfo]) {
-        let mut last = None;
-        for record in records {
-            let slot = u64::from(record.insn_off).saturating_sub(start) / 8;
-            let insn = InsnIdx(base + u32::try_from(slot).expect("a quotient of 32 bits"));
-            if last.replace(insn) != Some(insn) {
-                let LineInfo { file, text, line, column, .. } = *record;
-                self.records.push(Record { insn, file, text, line, column });
-            }
+    /// Appends a part of a section's table: the lines of a function that begins at a byte offset of the
+    /// section, and at a slot of the program.
+    pub(super) fn push(&mut self, start: u64, base: u32, table: &Arc<Vec<LineInfo>>, range: Range<usize>) {
+        if !range.is_empty() {
+            self.funcs.push(FuncLines { base, start, table: Arc::clone(table), range });
         }
     }
 
-    fn show(&self, record: &Record) -> SourceLine<'_> {
-        let Record { insn, file, text, line, column } = *record;
-        SourceLine { insn, file: self.texts.at(file), line, column, text: self.texts.at(text) }
+    fn show(&self, func: &FuncLines, record: &LineInfo) -> SourceLine<'_> {
+        let LineInfo { file, text, line, column, .. } = *record;
+        SourceLine {
+            insn: func.insn(record),
+            file: self.texts.at(file),
+            line,
+            column,
+            text: self.texts.at(text),
+        }
     }
 
     /// The line that applies to an instruction.
     #[must_use]
     pub fn of(&self, at: InsnIdx) -> Option<SourceLine<'_>> {
-        let after = self.records.partition_point(|record| record.insn <= at);
-        self.records.get(after.checked_sub(1)?).map(|record| self.show(record))
+        let first = |func: &FuncLines| func.records().first().map(|record| func.insn(record));
+        let after = self.funcs.partition_point(|func| first(func) <= Some(at));
+        let func = self.funcs.get(after.checked_sub(1)?)?;
+        func.of(at).map(|record| self.show(func, record))
     }
 
     /// All lines.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = SourceLine<'_>> {
-        self.records.iter().map(|record| self.show(record))
+    pub fn iter(&self) -> impl Iterator<Item = SourceLine<'_>> {
+        self.funcs.iter().flat_map(|func| func.iter().map(|record| self.show(func, record)))
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.funcs.is_empty()
     }
 }
 

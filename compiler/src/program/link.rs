@@ -296,8 +296,7 @@ impl Linker<'_, '_> {
         insns.reserve_exact(order.iter().skip(1).map(|f| self.bodies[f.0].insns.len()).sum());
         let mut subprogs = Vec::with_capacity(order.len());
         let mut core = CoreRelocations::default();
-        let lines = order.iter().map(|f| self.bodies[f.0].lines.len()).sum();
-        let mut lines = Lines::in_types(self.btf, lines);
+        let mut lines = Lines::in_types(self.btf);
         let mut findings: Vec<Diagnostic> = Vec::new();
         let mut seen = BTreeSet::new();
         for &index in &order {
@@ -322,7 +321,9 @@ impl Linker<'_, '_> {
                     other => unreachable!("no call and no function's address: {other:?}"),
                 }
             }
-            lines.push(func.start, base, body.lines);
+            if let Some((table, range)) = &body.lines {
+                lines.push(func.start, base, table, range.clone());
+            }
             for finding in &body.findings {
                 if findings.len() < MAX_FINDINGS && seen.insert((finding.code, &finding.message)) {
                     let insn = finding.insn.map(|at| InsnIdx(base + at.0));
@@ -398,8 +399,8 @@ impl Linker<'_, '_> {
                 let insns = &self.bodies[func.0].insns;
                 let len = insns.len();
                 let name = self.funcs.list[func.0].name;
-                let lines = size_of_val(self.bodies[func.0].lines);
-                let bytes = size_of_val(insns.as_slice()) + lines + size_of::<Subprog>() + name.len();
+                // Lines are not copied: a program holds where they are.
+                let bytes = size_of_val(insns.as_slice()) + 2 * size_of::<Subprog>() + name.len();
                 self.budget.spend(bytes, self.funcs.list[main.0].name)?;
                 self.bases[func.0] = Some(*slots);
                 *slots += u32::try_from(len).expect("limited above");

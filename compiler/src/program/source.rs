@@ -34,7 +34,7 @@ pub(super) struct Source<'a> {
     /// Functions' types by section name, sorted by offset.
     pub(super) funcs: BTreeMap<String, Vec<FuncInfo>>,
     /// Source lines by section name, sorted by offset.
-    pub(super) lines: BTreeMap<String, Vec<LineInfo>>,
+    pub(super) lines: BTreeMap<String, Arc<Vec<LineInfo>>>,
     /// CO-RE relocations in the order of the file.
     pub(super) core_relos: Vec<SectionRecords<CoreRelo>>,
 }
@@ -80,7 +80,10 @@ impl<'a> Source<'a> {
             tags,
             exception_callbacks,
             funcs: by_section(btf.as_ref(), ext.funcs, names, |f| f.insn_off)?,
-            lines: by_section(btf.as_ref(), ext.lines, names, |l| l.insn_off)?,
+            lines: by_section(btf.as_ref(), ext.lines, names, |l| l.insn_off)?
+                .into_iter()
+                .map(|(section, lines)| (section, Arc::new(lines)))
+                .collect(),
             core_relos: ext.core_relos,
             btf: btf.map(Arc::new),
             elf,
