@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
+use brolga_abi::ProgramKind;
 use brolga_abi::descriptor::{Descriptor, MAGIC, MapDescriptor, NO_OWNER, ProgramDescriptor, abi_hash};
 use brolga_abi::env::Env;
 
@@ -52,7 +53,9 @@ fn descriptor() -> *const Descriptor {
         body: count as *const c_void,
         bytecode_hash: 0,
     };
-    let programs = [program(c"xdp", 0), program(c"socket", 1), program(c"raw", 2)];
+    let kinds = [ProgramKind::Xdp, ProgramKind::SocketFilter, ProgramKind::RawMemory];
+    let [xdp, socket, raw] = kinds.map(|kind| kind as u32);
+    let programs = [program(c"xdp", xdp), program(c"socket", socket), program(c"raw", raw)];
     Box::leak(Box::new(Descriptor {
         magic: MAGIC,
         abi_hash: abi_hash(),
