@@ -1,8 +1,8 @@
 //! Links BPF objects to one, as `bpftool gen object` does.
 //!
-//! Sections of one name are put behind each other ([`sections`]); global symbols are resolved
-//! across files where their types agree ([`symbols`], [`compat`]), static ones stay apart;
-//! relocations move along ([`relocs`]); types become one BTF without duplicates ([`types`]). What no
+//! Sections of one name are put behind each other (`sections`); global symbols are resolved
+//! across files where their types agree (`symbols`, `compat`), static ones stay apart;
+//! relocations move along (`relocs`); types become one BTF without duplicates (`types`). What no
 //! file defines stays external, so that libraries can be linked again.
 //!
 //! Nothing is loaded, checked or changed beyond that: the result means what its parts mean. Every

@@ -1,9 +1,9 @@
 //! Prints BTF as C declarations, as `bpftool btf dump format c` does: a `vmlinux.h`.
 //!
-//! Every named type comes out once, after those that it needs complete ([`order`]). Names that C
-//! would take for the same get a suffix ([`names`]), which CO-RE takes for a flavour. Structures are
+//! Every named type comes out once, after those that it needs complete (`order`). Names that C
+//! would take for the same get a suffix (`names`), which CO-RE takes for a flavour. Structures are
 //! laid out by the rules of C for BPF, and whatever these would place elsewhere than BTF says is
-//! mended with padding and `packed` ([`layout`]), so that offsets and sizes are exactly those of
+//! mended with padding and `packed` (`layout`), so that offsets and sizes are exactly those of
 //! BTF; a structure for which C has no way (members that overlap) becomes bytes.
 //!
 //! Variables, sections and functions are not printed, but for kernel functions that programs may call.
