@@ -83,16 +83,22 @@ pub fn decode(bytes: &[u8], endianness: Endianness) -> Result<Vec<Insn>, DecodeE
         return Err(DecodeError::TooLong { slots: slots.len() });
     }
     let mut insns = Vec::with_capacity(slots.len());
+    let mut recent = Recent::new(slots.len());
     let mut rest = slots.iter();
     while let Some(slot) = rest.next() {
         let word = match endianness {
             Endianness::Little => u64::from_le_bytes(*slot),
             Endianness::Big => RawInsn::from_bytes(*slot, endianness).word(),
         };
+        if let Some(insn) = recent.get(word) {
+            insns.push(insn);
+            continue;
+        }
         if let Some((form, operands)) = table::fitting(word)
             && !matches!(form, Form::LoadImm64 { .. })
         {
             form::build_with(form, operands, |insn| insns.push(insn));
+            recent.set(word, insns.last());
             continue;
         }
         let next = rest.as_slice().first().map(|slot| RawInsn::from_bytes(*slot, endianness));
@@ -109,6 +115,45 @@ pub fn decode(bytes: &[u8], endianness: Endianness) -> Result<Vec<Insn>, DecodeE
         }
     }
     Ok(insns)
+}
+
+/// Instructions of one slot that were decoded last, by their words. Long functions are unrolled loops, in which
+/// the same words come again.
+struct Recent {
+    /// Empty for short functions, which do not earn back what it costs to make.
+    entries: Vec<(u64, Insn)>,
+}
+
+impl Recent {
+    /// Slots of a function from which on it is used.
+    const FROM: usize = 2048;
+    /// Bits of an index.
+    const BITS: u32 = 9;
+
+    fn new(slots: usize) -> Self {
+        let len = if slots < Self::FROM { 0 } else { 1 << Self::BITS };
+        // No instruction has the word 0, and `get` does not look for it.
+        Self { entries: vec![(0, Insn::SecondSlot); len] }
+    }
+
+    #[inline]
+    fn index(word: u64) -> usize {
+        // Fibonacci hashing: the upper bits of the product depend on all of the word.
+        usize::try_from(word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::BITS)).unwrap_or(0)
+    }
+
+    #[inline]
+    fn get(&self, word: u64) -> Option<Insn> {
+        let (held, insn) = self.entries.get(Self::index(word))?;
+        (*held == word && word != 0).then_some(*insn)
+    }
+
+    #[inline]
+    fn set(&mut self, word: u64, insn: Option<&Insn>) {
+        if let (Some(entry), Some(insn)) = (self.entries.get_mut(Self::index(word)), insn) {
+            *entry = (word, *insn);
+        }
+    }
 }
 
 /// Decodes one slot; `next` is the slot after it, if any, which only `lddw` looks at.

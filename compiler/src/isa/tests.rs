@@ -64,6 +64,24 @@ fn texts_decode_as_their_slots() {
     }
 }
 
+/// Long texts remember instructions by their words.
+#[test]
+fn long_texts_decode_as_their_slots() {
+    let word =
+        |number: u32| RawInsn { opcode: 0xb7, dst: 1, src: 0, off: 0, imm: (number % 3000).cast_signed() };
+    for endianness in [Endianness::Little, Endianness::Big] {
+        let raw: Vec<RawInsn> = (0..9000).map(word).collect();
+        let mut bytes: Vec<u8> = raw.iter().flat_map(|raw| raw.to_bytes(endianness)).collect();
+        let slots: Vec<Insn> =
+            raw.iter().map(|raw| decode_slot(*raw, None).expect("an instruction")).collect();
+        assert_eq!(decode(&bytes, endianness), Ok(slots));
+        bytes.extend([0; 8]);
+        let at = InsnIdx(9000);
+        let problem = SlotProblem::UnknownOpcode { opcode: 0 };
+        assert_eq!(decode(&bytes, endianness), Err(DecodeError::Slot { at, bytes: [0; 8], problem }));
+    }
+}
+
 #[test]
 fn aliases_are_of_the_same_row() {
     for row in rows() {

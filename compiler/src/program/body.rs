@@ -62,7 +62,7 @@ impl<'s> Body<'s> {
                 return Ok(body);
             }
         }
-        relocs::resolve(source, to, func, &mut body)?;
+        relocs::resolve(source, to, func, bytes, &mut body)?;
         let infos = source.funcs.get(section.name).map_or(&[][..], Vec::as_slice);
         if let Some(info) = within(infos, func, |info| info.insn_off).first() {
             let signature = Signature::read(source, info.ty);

@@ -26,22 +26,24 @@ pub(super) fn resolve(
     source: &Source<'_>,
     to: Referents<'_, '_>,
     func: &Func<'_>,
+    bytes: &[u8],
     body: &mut Body<'_>,
 ) -> Result<(), LoadError> {
-    Resolver { source, to, func, body }.resolve()
+    let (slots, _) = bytes.as_chunks();
+    Resolver { source, to, func, slots, body }.resolve()
 }
 
 struct Resolver<'r, 's, 'a, 'b> {
     source: &'r Source<'a>,
     to: Referents<'r, 's>,
     func: &'r Func<'s>,
+    /// The function's bytes: a third of what its instructions take, so that looking for few among many is cheap.
+    slots: &'r [[u8; 8]],
     body: &'r mut Body<'b>,
 }
 
-/// Whether an instruction refers to a function, relocation or not.
-fn refers(insn: &Insn) -> bool {
-    matches!(insn, Insn::Call(CallTarget::Subprog(_)) | Insn::LoadImm64 { imm: Imm64::Func(_), .. })
-}
+/// Opcodes of the only instructions that may refer to a function: `call` and `lddw`.
+const REFERRING: [u8; 2] = [0x85, 0x18];
 
 impl Resolver<'_, '_, '_, '_> {
     fn resolve(&mut self) -> Result<(), LoadError> {
@@ -77,7 +79,9 @@ impl Resolver<'_, '_, '_, '_> {
 
     /// What instructions without relocation refer to.
     fn without_relocs(&mut self, mut slots: Range<usize>) {
-        while let Some(found) = self.body.insns[slots.clone()].iter().position(refers) {
+        while let Some(found) =
+            self.slots[slots.clone()].iter().position(|[opcode, ..]| REFERRING.contains(opcode))
+        {
             let slot = slots.start + found;
             self.without_reloc(u32::try_from(slot).expect("decoded"));
             slots.start = slot + 1;
