@@ -14,6 +14,7 @@ pub mod minimise;
 pub mod mutate;
 pub mod objects;
 pub mod oracle;
+pub mod rebuild;
 pub mod repo;
 pub mod runner;
 pub mod running;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use brolga_abi::ProgramKind;
@@ -12,6 +11,7 @@ use brolga_compiler::diag::Code;
 use brolga_compiler::isa::{CallTarget, Imm64, Insn, InsnIdx, Operand, Size};
 use brolga_compiler::program::{LoadOptions, Object, POISON, Program, Target, load};
 use brolga_compiler::verify::{self, verify};
+use brolga_tests::rebuild::rebuilt;
 use brolga_tests::repo;
 
 fn dir() -> PathBuf {
@@ -200,15 +200,7 @@ fn a_record_that_contradicts_its_instruction_is_refused() {
 
 #[test]
 fn objects_are_what_their_sources_say() {
-    let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang-19".to_owned());
-    if Command::new(&clang).arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "{clang} is missing, and CI must have it");
-        eprintln!("skipped: {clang} is not installed");
-        return;
-    }
-    let rebuilt = tempfile::tempdir().expect("a directory");
-    let status = Command::new(dir().join("build.sh")).arg(rebuilt.path()).env("CLANG", &clang).status();
-    assert!(status.expect("the script runs").success(), "build.sh failed");
+    let Some(rebuilt) = rebuilt(&dir()) else { return };
     for name in ["fields.bpf.o", "kernel_old.o", "kernel_new.o", "kernel_ambiguous.o"] {
         let made = std::fs::read(rebuilt.path().join(name)).expect("it was built");
         assert!(made == bytes(name), "{name} is out of date: run build.sh");

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use brolga_tests::capture;
+use brolga_tests::rebuild::rebuilt;
 use object::{Object, ObjectSection};
 
 fn examples() -> PathBuf {
@@ -35,20 +35,11 @@ fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn objects_are_what_clang_makes_of_the_sources() {
-    let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang-19".to_owned());
-    if Command::new(&clang).arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "`{clang}` is missing, and CI must have it");
-        eprintln!("skipped: `{clang}` is not installed");
-        return;
-    }
     for (directory, least) in
         [("examples", 5), ("tests/cases/programs/host", 1), ("cli/tests/data", 2), ("benches/programs", 16)]
     {
         let directory = examples().join("..").join(directory);
-        let rebuilt = tempfile::tempdir().expect("a temporary directory");
-        let status =
-            Command::new(directory.join("build.sh")).arg(rebuilt.path()).env("CLANG", &clang).status();
-        assert!(status.expect("the script runs").success(), "build.sh of {} failed", directory.display());
+        let Some(rebuilt) = rebuilt(&directory) else { return };
 
         let names = std::fs::read_dir(&directory).expect("the directory is there");
         let names =

@@ -11,6 +11,7 @@ use brolga_compiler::linker::{Input, LinkError, Problem, link};
 use brolga_compiler::program::{LoadOptions, Object, Program, load};
 use brolga_compiler::verify;
 use brolga_tests::linked::assert_same;
+use brolga_tests::rebuild::rebuilt;
 use brolga_tests::repo;
 
 fn dir() -> PathBuf {
@@ -246,13 +247,7 @@ fn merged_types_are_those_that_were_there() {
 
 #[test]
 fn objects_are_what_clang_makes_of_the_sources() {
-    let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang-19".to_owned());
-    if Command::new(&clang).arg("--version").output().is_err() {
-        return skip(&clang);
-    }
-    let rebuilt = tempfile::tempdir().expect("a temporary directory");
-    let status = Command::new(dir().join("build.sh")).arg(rebuilt.path()).env("CLANG", &clang).status();
-    assert!(status.expect("the script runs").success(), "build.sh failed");
+    let Some(rebuilt) = rebuilt(&dir()) else { return };
     let mut count = 0;
     for found in repo::files("tests/cases/link", &["o"]) {
         let name = found.file_name().expect("a file");

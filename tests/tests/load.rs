@@ -9,6 +9,7 @@ use brolga_abi::{MapKind, ProgramKind};
 use brolga_compiler::diag::Code;
 use brolga_compiler::isa::{CallTarget, Endianness, Imm64, Insn, encode_all};
 use brolga_compiler::program::{Fault, LoadOptions, MapDef, MapType, Object, Param, Problem, Program, load};
+use brolga_tests::rebuild::rebuilt;
 use brolga_tests::repo;
 use object::{Object as _, ObjectSection as _};
 
@@ -415,13 +416,7 @@ fn bytes_that_are_no_instructions_refuse_their_program_alone() {
 
 #[test]
 fn objects_are_what_clang_makes_of_the_sources() {
-    let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang-19".to_owned());
-    if Command::new(&clang).arg("--version").output().is_err() {
-        return skip(&clang);
-    }
-    let rebuilt = tempfile::tempdir().expect("a temporary directory");
-    let status = Command::new(dir().join("build.sh")).arg(rebuilt.path()).env("CLANG", &clang).status();
-    assert!(status.expect("the script runs").success(), "build.sh failed");
+    let Some(rebuilt) = rebuilt(&dir()) else { return };
     let mut count = 0;
     for found in repo::files("tests/cases/programs/load", &["o"]) {
         let name = found.file_name().expect("a file");

@@ -6,9 +6,8 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::io::{BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::rc::Rc;
 
 use brolga_abi::maps::array_stride;
@@ -20,6 +19,7 @@ use brolga_compiler::program::{MapDef, MapId};
 use brolga_compiler::verify;
 use object::{Object as _, ObjectSymbol as _};
 
+use super::process::{Process, failed};
 use super::{Contents, Engine, Error, Input, Instance, Module, Output};
 
 /// A machine.
@@ -139,15 +139,8 @@ impl CrossEngine {
             let words = String::from_utf8_lossy(&output.stderr);
             return Err(Error::Failed(format!("{}: {words}", self.machine.compiler)));
         }
-        let mut child = Command::new(self.machine.emulator)
-            .arg(folder.path().join("driver"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(self.machine.emulator, error))?;
-        let to = child.stdin.take().expect("it is piped");
-        let from = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut process = Process { child, to: Some(to), from, _folder: folder };
+        let driver = folder.path().join("driver");
+        let mut process = Process::start(Command::new(self.machine.emulator).arg(driver), folder)?;
         process.send(&number(modules.len()))?;
         for (at, module) in modules.iter().enumerate() {
             for (map, def) in module.maps.iter().enumerate().filter(|(_, def)| is_array(def)) {
@@ -160,10 +153,6 @@ impl CrossEngine {
 
 fn is_there(tool: &str, arg: &str) -> bool {
     Command::new(tool).arg(arg).output().is_ok_and(|output| output.status.success())
-}
-
-fn failed(what: &str, error: std::io::Error) -> Error {
-    Error::Failed(format!("{what}: {error}"))
 }
 
 /// A module that was compiled.
@@ -212,33 +201,12 @@ fn initial(def: &MapDef) -> Vec<u8> {
     bytes
 }
 
-/// The running executable.
-struct Process {
-    child: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // The end of its input is the end of it.
-        self.to = None;
-        let _ = self.child.wait();
-    }
-}
-
 /// A number of the protocol.
 fn number(number: usize) -> [u8; 4] {
     u32::try_from(number).expect("messages are small").to_le_bytes()
 }
 
 impl Process {
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let to = self.to.as_mut().expect("it is open until the process is dropped");
-        to.write_all(bytes).and_then(|()| to.flush()).map_err(|error| failed("the executable", error))
-    }
-
     fn set_map(&mut self, module: usize, map: usize, bytes: &[u8]) -> Result<(), Error> {
         let head = [&b"s"[..], &number(module), &number(map), &number(bytes.len())].concat();
         self.send(&[&head, bytes].concat())
@@ -247,16 +215,6 @@ impl Process {
     fn map(&mut self, module: usize, map: usize, len: usize) -> Result<Vec<u8>, Error> {
         self.send(&[&b"m"[..], &number(module), &number(map), &number(len)].concat())?;
         self.take(len)
-    }
-
-    fn take(&mut self, len: usize) -> Result<Vec<u8>, Error> {
-        let mut bytes = vec![0; len];
-        self.from.read_exact(&mut bytes).map_err(|error| failed("the executable's answer", error))?;
-        Ok(bytes)
-    }
-
-    fn take_number(&mut self) -> Result<usize, Error> {
-        Ok(u32::from_le_bytes(self.take(4)?.try_into().expect("four bytes")) as usize)
     }
 }
 

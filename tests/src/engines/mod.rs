@@ -9,6 +9,7 @@ pub mod jit;
 pub mod kernel;
 pub mod object;
 pub mod oracle;
+mod process;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,9 +6,8 @@
 //! (`object_driver.c`) that reads commands from a pipe: it reaches the runtime as any C program does.
 
 use std::cell::RefCell;
-use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::rc::Rc;
 
 use brolga_compiler::options::CodeOptions;
@@ -16,6 +15,7 @@ use brolga_compiler::pipeline::{ModuleInfo, Unit, compile_object, descriptor_sym
 use brolga_compiler::program::{MapDef, MapId, Program};
 use brolga_compiler::verify::{self, Accepted};
 
+use super::process::{Process, failed};
 use super::{Contents, Engine, Error, Input, Instance, Module, Output};
 
 /// CPU slots of the driver's runtime.
@@ -184,14 +184,7 @@ impl ObjectEngine {
         let table = tables(&objects, entries);
         std::fs::write(folder.path().join("tables.c"), table).map_err(|e| failed("writing tables", e))?;
         self.link(folder.path(), objects.len())?;
-        let mut child = Command::new(folder.path().join("driver"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed("starting the executable", error))?;
-        let to = child.stdin.take().expect("it is piped");
-        let from = BufReader::new(child.stdout.take().expect("it is piped"));
-        Ok(Process { child, to: Some(to), from, _folder: folder })
+        Process::start(&mut Command::new(folder.path().join("driver")), folder)
     }
 
     fn link(&self, folder: &Path, objects: usize) -> Result<(), Error> {
@@ -206,10 +199,6 @@ impl ObjectEngine {
         }
         Err(Error::Failed(format!("cc: {}", String::from_utf8_lossy(&output.stderr))))
     }
-}
-
-fn failed(what: &str, error: std::io::Error) -> Error {
-    Error::Failed(format!("{what}: {error}"))
 }
 
 /// Which entries go into which object.
@@ -252,22 +241,6 @@ fn tables(objects: &[Vec<usize>], entries: &[Entry<'_>]) -> String {
     text
 }
 
-/// The running executable.
-struct Process {
-    child: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // The end of its input is the end of it.
-        self.to = None;
-        let _ = self.child.wait();
-    }
-}
-
 /// Numbers as the driver reads them.
 #[derive(Default)]
 struct Message(Vec<u8>);
@@ -285,24 +258,11 @@ impl Message {
 }
 
 impl Process {
-    fn send(&mut self, message: &Message) -> Result<(), Error> {
-        let to = self.to.as_mut().expect("it is open until the process is dropped");
-        to.write_all(&message.0)
-            .and_then(|()| to.flush())
-            .map_err(|error| failed("the executable", error))?;
+    /// Sends a message and takes the answer: nothing, or words that say what is wrong.
+    fn tell(&mut self, message: &Message) -> Result<(), Error> {
+        self.send(&message.0)?;
         let words = self.take_bytes()?;
         if words.is_empty() { Ok(()) } else { Err(Error::Failed(String::from_utf8_lossy(&words).into())) }
-    }
-
-    fn take(&mut self, len: usize) -> Result<Vec<u8>, Error> {
-        let mut bytes = vec![0; len];
-        self.from.read_exact(&mut bytes).map_err(|error| failed("the executable's answer", error))?;
-        Ok(bytes)
-    }
-
-    fn take_number(&mut self) -> Result<usize, Error> {
-        let bytes = self.take(4)?;
-        Ok(u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize)
     }
 
     fn take_bytes(&mut self) -> Result<Vec<u8>, Error> {
@@ -337,7 +297,7 @@ impl Instance for Linked {
         let mut message = self.message(b'r', &self.names[program]);
         message.bytes(&input.data);
         let mut process = self.process.borrow_mut();
-        process.send(&message)?;
+        process.tell(&message)?;
         let ret = u64::from_le_bytes(process.take(8)?.try_into().expect("eight bytes"));
         let meta_len = process.take_number()?;
         let mut meta = process.take_bytes()?;
@@ -350,7 +310,7 @@ impl Instance for Linked {
         message.number(usize::from(self.is_per_cpu(map)));
         message.bytes(key);
         message.bytes(&values.concat());
-        self.process.borrow_mut().send(&message)
+        self.process.borrow_mut().tell(&message)
     }
 
     fn contents(&mut self, map: MapId) -> Result<Contents, Error> {
@@ -362,7 +322,7 @@ impl Instance for Linked {
         let mut message = self.message(b'c', &def.name);
         message.number(usize::from(info.per_cpu));
         let mut process = self.process.borrow_mut();
-        process.send(&message)?;
+        process.tell(&message)?;
         while process.take_number()? == 1 {
             let key = process.take(def.key_size as usize)?;
             let copies = if info.per_cpu { CPUS } else { 1 };
