@@ -9,8 +9,10 @@ mod maps;
 mod prepare;
 pub mod sys;
 mod time;
+mod verdict;
 
 pub use compare::{Comparison, Difference, Report, compare_all, compare_core, compare_programs};
 pub use maps::differing_maps;
 pub use prepare::{LeftOut, Outcome, Prepared, prepare};
 pub use time::{Times, time};
+pub use verdict::{Cost, Judge, Verdict};

@@ -1,7 +1,7 @@
 //! libbpf as far as tests need it: open an object, choose what to load, prepare, read the result.
 //!
-//! Nothing is loaded or attached: [`Object::prepare`] relocates programs and makes maps, and maps are
-//! never pinned. What libbpf would print is kept as text instead, so libbpf is used by one thread at a
+//! Nothing is attached or pinned: [`Object::prepare`] relocates programs and makes maps,
+//! [`Object::load`] also has the kernel verify the programs. What libbpf would print is kept as text instead, so libbpf is used by one thread at a
 //! time: every [`Object`] holds a lock.
 #![expect(unsafe_code, reason = "libbpf is a C library")]
 
@@ -185,6 +185,65 @@ impl Object {
         unsafe { libbpf_sys::bpf_program__set_autoload(program.as_ptr(), load) };
     }
 
+    /// Has the kernel write its log about a program to a buffer at the next [`Object::load`].
+    ///
+    /// # Errors
+    ///
+    /// The number of the error.
+    pub fn set_log(&self, program: usize, level: u32, buffer: &mut Log) -> Result<(), i32> {
+        let program = self.programs().nth(program).expect("a program of this object").as_ptr();
+        let size = buffer.0.len().try_into().expect("a size");
+        // SAFETY: the program is of an open object; whoever loads it hands in the buffer again, so it lives.
+        let errors = unsafe {
+            [
+                libbpf_sys::bpf_program__set_log_level(program, level),
+                libbpf_sys::bpf_program__set_log_buf(program, buffer.0.as_mut_ptr().cast(), size),
+            ]
+        };
+        errors.into_iter().find(|error| *error != 0).map_or(Ok(()), Err)
+    }
+
+    /// Adds flags with which a program is loaded.
+    ///
+    /// # Errors
+    ///
+    /// The number of the error.
+    pub fn add_flags(&self, program: usize, flags: u32) -> Result<(), i32> {
+        let program = self.programs().nth(program).expect("a program of this object").as_ptr();
+        // SAFETY: the program is of an open object.
+        let error = unsafe {
+            libbpf_sys::bpf_program__set_flags(program, libbpf_sys::bpf_program__flags(program) | flags)
+        };
+        if error == 0 { Ok(()) } else { Err(error) }
+    }
+
+    /// Sets the number of entries of a map.
+    ///
+    /// # Errors
+    ///
+    /// The number of the error.
+    pub fn set_max_entries(&self, map: usize, entries: u32) -> Result<(), i32> {
+        let map = self.maps().nth(map).expect("a map of this object");
+        // SAFETY: the map is of an open object.
+        let error = unsafe { libbpf_sys::bpf_map__set_max_entries(map.as_ptr(), entries) };
+        if error == 0 { Ok(()) } else { Err(error) }
+    }
+
+    /// Loads what is to be loaded into the kernel, where it stays until the object is closed. The kernel
+    /// writes to the log that was set before, if one was.
+    ///
+    /// # Errors
+    ///
+    /// What libbpf printed.
+    pub fn load(&self, _log: &mut Log) -> Result<(), String> {
+        lock(&PRINTED).clear();
+        // SAFETY: the object is open. The log is borrowed exclusively for as long as the kernel writes to it.
+        match unsafe { libbpf_sys::bpf_object__load(self.raw.as_ptr()) } {
+            0 => Ok(()),
+            error => Err(printed(error)),
+        }
+    }
+
     /// Keeps a map from being made.
     pub fn leave_out_map(&self, map: usize) {
         let map = self.maps().nth(map).expect("a map of this object");
@@ -242,6 +301,30 @@ impl Object {
             std::slice::from_raw_parts(first.cast::<[u8; 8]>(), count.expect("a count"))
         };
         Some(bytes.iter().map(|slot| RawInsn::from_bytes(*slot, Endianness::NATIVE)).collect())
+    }
+}
+
+/// What the kernel writes about a program.
+#[derive(Debug)]
+pub struct Log(Box<[u8]>);
+
+impl Log {
+    /// An empty one with room for this many bytes.
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        Self(vec![0; size].into())
+    }
+
+    /// What was written.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        String::from_utf8_lossy(&self.0[..end]).into_owned()
+    }
+
+    /// Forgets what was written.
+    pub fn clear(&mut self) {
+        self.0[0] = 0;
     }
 }
 
