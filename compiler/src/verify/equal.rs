@@ -11,7 +11,7 @@ use super::prune::{Marks, Node};
 use super::stack::{Byte, SLOT, Slot};
 use super::state::{Frame, State};
 use super::value::{Kind, Value};
-use crate::isa::Reg;
+use crate::isa::{InsnIdx, Reg};
 
 /// How much must agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +82,17 @@ pub(super) struct Match<'a> {
 
 /// What is live in a frame of a state that stands at a node's instruction.
 pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
-    let Some(callee) = node.state.frames().get(frame + 1) else { return live.before(node.at) };
+    live_within(live, &node.state, node.at, frame)
+}
+
+/// What is live in a frame of a state that stands at an instruction.
+pub(super) fn live_within(live: &Liveness, state: &State, at: InsnIdx, frame: usize) -> Live {
+    let Some(callee) = state.frames().get(frame + 1) else { return live.before(at) };
     match callee.callsite {
         // A helper's call is executed again when its callback returns: all of its arguments count.
         Some(call) if callee.callback.is_some() => live.before(call),
         Some(call) => live.during_call(call),
-        None => live.before(node.at),
+        None => live.before(at),
     }
 }
 

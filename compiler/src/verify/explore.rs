@@ -13,13 +13,14 @@ use super::fields::MapFields;
 use super::kfuncs::Kfuncs;
 use super::liveness::Liveness;
 use super::obligations::{RegSet, touches};
+use super::observe::{Observer, StateView};
 use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
 use super::state::{Frame, State};
 use super::structure::Layout;
 use super::targets::Target;
 use super::value::{Dynptr, Flags, Kind, MemoryOwner, Value};
-use super::{Options, Stats};
+use super::{Options, Pruning, Stats};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{Imm64, Insn, InsnIdx, Reg};
 use crate::program::{Param, Program, SubprogId};
@@ -100,6 +101,8 @@ pub(super) struct Explorer<'p> {
     /// Functions that are called later: how they begin, and how many of them were explored.
     later: Vec<Frame>,
     last_id: u32,
+    /// Who looks on.
+    pub observer: Option<&'p mut (dyn Observer + 'p)>,
 }
 
 /// The number of arenas in `enum bpf_map_type`.
@@ -142,6 +145,7 @@ impl<'p> Explorer<'p> {
             map_fields: MapFields::new(program),
             later: Vec::new(),
             last_id: 0,
+            observer: None,
         }
     }
 
@@ -277,8 +281,15 @@ impl<'p> Explorer<'p> {
         self.trail.clear();
         self.links.clear();
         self.milestones = Milestones::default();
+        if let Some(observer) = &mut self.observer {
+            let state = StateView { state: &self.state, live: &self.live, at: self.at };
+            observer.enter(self.state.top().subprog, state);
+        }
         loop {
             if !self.step()? {
+                if let Some(observer) = &mut self.observer {
+                    observer.end(self.at);
+                }
                 self.nodes.close(self.parent);
                 if !self.resume() {
                     return Ok(());
@@ -297,6 +308,9 @@ impl<'p> Explorer<'p> {
         self.trail.truncate(pending.trail);
         self.links.truncate(pending.links);
         self.milestones.truncate(pending.trail);
+        if let Some(observer) = &mut self.observer {
+            observer.resume(self.at, StateView { state: &self.state, live: &self.live, at: self.at });
+        }
         true
     }
 
@@ -318,6 +332,9 @@ impl<'p> Explorer<'p> {
             let message = format!("The sequence of {} jumps is too complex.", self.pending.len() + 1);
             return Err(self.refuse(Code::TooComplex, message));
         }
+        if let Some(observer) = &mut self.observer {
+            observer.fork(at, StateView { state: &state, live: &self.live, at });
+        }
         self.nodes.branch(self.parent);
         self.pending.push(Pending {
             state,
@@ -338,8 +355,11 @@ impl<'p> Explorer<'p> {
             return Err(self.out_of_budget());
         }
         let point = self.points[at.index()];
-        if point.prune && self.visit()? {
+        if point.prune && self.options.pruning == Pruning::On && self.visit()? {
             return Ok(false);
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.step(at, StateView { state: &self.state, live: &self.live, at });
         }
         self.events += u32::from(point.join);
         self.trail.push(Step { at, links: 0, slot: None, pointers: RegSet::NONE, leaves_callback: false });

@@ -41,6 +41,7 @@ mod liveness;
 mod locks;
 mod objects;
 mod obligations;
+pub mod observe;
 mod precision;
 mod prune;
 mod refs;
@@ -75,6 +76,18 @@ pub struct Options {
     pub shifts: ShiftRule,
     /// Whether misaligned access is refused everywhere (`BPF_F_STRICT_ALIGNMENT`).
     pub alignment: Alignment,
+    /// Whether a path stops where an earlier state covers it.
+    pub pruning: Pruning,
+}
+
+/// Whether paths stop where earlier states cover them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pruning {
+    /// They do: what was proven once is not proven again.
+    On,
+    /// Every path is followed to its end, which takes time without bound for most programs. Only for harnesses that check
+    /// what the verifier knows on a path: with an [observer](observe::Observer), and a small budget.
+    Off,
 }
 
 /// Which accesses must be aligned.
@@ -97,7 +110,12 @@ pub enum ShiftRule {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { instruction_budget: 1_000_000, shifts: ShiftRule::Refuse, alignment: Alignment::Natural }
+        Self {
+            instruction_budget: 1_000_000,
+            shifts: ShiftRule::Refuse,
+            alignment: Alignment::Natural,
+            pruning: Pruning::On,
+        }
     }
 }
 
@@ -138,6 +156,33 @@ pub struct Rejection {
 ///
 /// The findings that refuse the program, or that say what Brolga cannot judge yet.
 pub fn verify(program: &Program, options: &Options) -> Result<Accepted, Rejection> {
+    explore(program, options, None)
+}
+
+/// Decides the same, and tells an observer what it does on the way.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_observed(
+    program: &Program,
+    options: &Options,
+    observer: &mut dyn observe::Observer,
+) -> Result<Accepted, Rejection> {
+    let result = explore(program, options, Some(observer));
+    if let Err(rejection) = &result
+        && let Some(why) = rejection.diagnostics.first()
+    {
+        observer.refuse(why);
+    }
+    result
+}
+
+fn explore<'p>(
+    program: &'p Program,
+    options: &'p Options,
+    observer: Option<&'p mut (dyn observe::Observer + 'p)>,
+) -> Result<Accepted, Rejection> {
     let refuse = |diagnostics, stats| Err(Rejection { diagnostics, stats });
     if !program.findings.is_empty() {
         return refuse(program.findings.clone(), Stats::default());
@@ -152,6 +197,7 @@ pub fn verify(program: &Program, options: &Options) -> Result<Accepted, Rejectio
         Err(diagnostic) => return refuse(vec![*diagnostic], Stats::default()),
     };
     let mut explorer = Explorer::new(program, options, kind, layout);
+    explorer.observer = observer;
     if let Err(diagnostic) = explorer.run() {
         return refuse(vec![*diagnostic], explorer.stats());
     }

@@ -13,6 +13,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::equal::{Exactness, IdMap, Match};
 use super::explore::{Check, Explorer};
+use super::observe::{Cover, Covering, StateView};
 use super::precision::calls_back;
 use super::state::State;
 use crate::diag::{Code, Diagnostic};
@@ -308,6 +309,7 @@ impl Explorer<'_> {
         }
         if let Some((id, exactness)) = hit {
             self.nodes.get_mut(id).hits += 1;
+            self.tell_prune(id, exactness);
             self.rely_on(id, exactness);
             return Ok(true);
         }
@@ -332,7 +334,22 @@ impl Explorer<'_> {
             misses: 0,
             evicted: false,
         };
-        self.parent = Some(self.nodes.add(node));
+        let id = self.nodes.add(node);
+        self.parent = Some(id);
+        if let Some(observer) = &mut self.observer {
+            let state = StateView { state: &self.state, live: &self.live, at: self.at };
+            observer.checkpoint(id.0, self.at, state);
+        }
+    }
+
+    fn tell_prune(&mut self, id: NodeId, exactness: Exactness) {
+        let Some(observer) = &mut self.observer else { return };
+        let how = match exactness {
+            Exactness::Precise => Cover::Explored,
+            Exactness::Within | Exactness::Same => Cover::Loop,
+        };
+        let by = Covering { id: id.0, node: self.nodes.get(id), how, live: &self.live };
+        observer.prune(self.at, StateView { state: &self.state, live: &self.live, at: self.at }, by);
     }
 
     fn covers(&self, node: &Node, exactness: Exactness) -> bool {
