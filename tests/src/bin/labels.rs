@@ -17,14 +17,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("verifier_map_ptr: read_non_existent_field_rejected", "Linux 6.18 accepts it"),
     ("verifier_mtu: tc_uninit_mtu", "Linux 6.18 accepts it"),
     (
-        "verifier_search_pruning: short_loop1",
-        "safe: Linux gives up after a million instructions, Brolga ends before",
-    ),
-    (
-        "verifier_value_illegal_alu: flow_keys_illegal_variable_offset_alu",
-        "safe: the quotient of two constants is known to Brolga, so the offset is constant",
-    ),
-    (
         "verifier_bpf_fastcall: cumulative_stack_depth",
         "slots around a call that Linux inlines count towards the stack's depth",
     ),

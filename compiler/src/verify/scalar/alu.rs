@@ -1,11 +1,11 @@
 //! What arithmetic does to sets of words.
 //!
-//! The ISA leaves nothing undefined, and neither does this: a division by 0 gives 0, a remainder by 0
-//! the dividend, `MIN / -1` is `MIN`, shift amounts are taken modulo the width, and a 32-bit operation
-//! clears the upper half. Whether Linux refuses such an operation is decided elsewhere.
+//! As much is known of a result as Linux knows, so that what is accepted here is accepted there: nothing of a
+//! quotient, a remainder, swapped bytes, or what was shifted by an amount that is not a constant below the width. A
+//! 32-bit operation otherwise clears the upper half. Whether Linux refuses an operation is decided elsewhere.
 
 use super::{Range32, Range64, Scalar, Tnum, low};
-use crate::isa::{AluOp, Endian, Endianness, Size, Width};
+use crate::isa::{AluOp, Size, Width};
 
 impl Scalar {
     /// `dst op= src`.
@@ -24,16 +24,13 @@ impl Scalar {
             AluOp::Add => self.add(src),
             AluOp::Sub => self.sub(src),
             AluOp::Mul => self.mul(src),
-            AluOp::Div => Self { r64: self.r64.div(src.r64), ..Self::UNKNOWN }.settle(),
-            AluOp::Sdiv => Self { r64: self.r64.sdiv(src.r64), ..Self::UNKNOWN }.settle(),
-            AluOp::Mod => self.rem(src),
-            AluOp::Smod => self.srem(src),
+            AluOp::Div | AluOp::Sdiv | AluOp::Mod | AluOp::Smod => Self::UNKNOWN,
             AluOp::Or => self.or(src),
             AluOp::And => self.and(src),
             AluOp::Xor => self.xor(src),
-            AluOp::Lsh => self.lsh(src),
-            AluOp::Rsh => self.rsh(src),
-            AluOp::Arsh => self.arsh(src),
+            AluOp::Lsh => src.amount(Width::W64).map_or(Self::UNKNOWN, |by| self.lsh(by)),
+            AluOp::Rsh => src.amount(Width::W64).map_or(Self::UNKNOWN, |by| self.rsh(by)),
+            AluOp::Arsh => src.amount(Width::W64).map_or(Self::UNKNOWN, |by| self.arsh(by)),
             AluOp::Mov => src,
         }
     }
@@ -43,30 +40,21 @@ impl Scalar {
     pub fn alu32(self, op: AluOp, src: Self) -> Self {
         let (a, b) = (self.low_half(), src.low_half());
         let (x, y) = (a.r32, b.r32);
-        let from_range = |r: Range32| Half { bits: Tnum::UNKNOWN.subreg(), r32: r };
         let half = match op {
             AluOp::Add => Half { bits: a.bits.add(b.bits), r32: x.add(y) },
             AluOp::Sub => Half { bits: a.bits.sub(b.bits), r32: x.sub(y) },
             AluOp::Mul => Half { bits: a.bits.mul(b.bits), r32: x.mul(y) },
-            AluOp::Div => from_range(x.div(y)),
-            AluOp::Sdiv => from_range(x.sdiv(y)),
-            AluOp::Mod => Half { bits: rem_bits(a.bits, b.bits), r32: x.rem(y) },
-            AluOp::Smod => from_range(x.srem(y)),
+            AluOp::Div | AluOp::Sdiv | AluOp::Mod | AluOp::Smod => return Self::UNKNOWN,
             AluOp::Or => Half { bits: a.bits.or(b.bits), r32: x.or(y) },
             AluOp::And => Half { bits: a.bits.and(b.bits), r32: x.and(y) },
             AluOp::Xor => Half { bits: a.bits.xor(b.bits), r32: x.xor(y) },
-            AluOp::Lsh => {
-                let (lo, hi) = amounts32(&src);
-                Half { bits: lsh_bits(a.bits, lo, hi), r32: x.lsh_between(lo, hi) }
-            }
-            AluOp::Rsh => {
-                let (lo, hi) = amounts32(&src);
-                Half { bits: rsh_bits(a.bits, lo, hi), r32: x.rsh_between(lo, hi) }
-            }
-            AluOp::Arsh => {
-                let (lo, hi) = amounts32(&src);
-                let bits = if lo == hi { a.bits.sext(32).arsh(lo) } else { Tnum::UNKNOWN };
-                Half { bits, r32: x.arsh_between(lo, hi) }
+            AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => {
+                let Some(by) = src.amount(Width::W32) else { return Self::UNKNOWN };
+                match op {
+                    AluOp::Lsh => Half { bits: a.bits.lsh(by), r32: x.lsh(by) },
+                    AluOp::Rsh => Half { bits: a.bits.rsh(by), r32: x.rsh(by) },
+                    _ => Half { bits: a.bits.sext(32).arsh(by), r32: x.arsh(by) },
+                }
             }
             AluOp::Mov => b,
         };
@@ -86,17 +74,6 @@ impl Scalar {
     #[must_use]
     pub fn neg(self, width: Width) -> Self {
         Self::alu(AluOp::Sub, width, Self::constant(0), self)
-    }
-
-    /// Byte swaps and truncations, on a machine of the given order.
-    #[must_use]
-    pub fn endian(self, kind: Endian, size: Size, order: Endianness) -> Self {
-        match (kind, order) {
-            (Endian::Swap, _) | (Endian::ToBe, Endianness::Little) | (Endian::ToLe, Endianness::Big) => {
-                Self::from_bits(self.bits.bswap(size.bytes() * 8))
-            }
-            (Endian::ToLe, Endianness::Little) | (Endian::ToBe, Endianness::Big) => self.zext(size),
-        }
     }
 
     /// The low bytes, zero-extended: what a store and a load of that size give back.
@@ -170,14 +147,6 @@ impl Scalar {
         Self { bits, r64: self.r64.mul(src.r64), r32: self.r32.mul(src.r32) }.settle()
     }
 
-    fn rem(self, src: Self) -> Self {
-        Self { bits: rem_bits(self.bits, src.bits), r64: self.r64.rem(src.r64), ..Self::UNKNOWN }.settle()
-    }
-
-    fn srem(self, src: Self) -> Self {
-        Self { r64: self.r64.srem(src.r64), ..Self::UNKNOWN }.settle()
-    }
-
     fn or(self, src: Self) -> Self {
         let bits = self.bits.or(src.bits);
         Self { bits, r64: self.r64.or(src.r64), r32: self.r32.or(src.r32) }.settle()
@@ -193,31 +162,35 @@ impl Scalar {
         Self { bits, r64: self.r64.xor(src.r64), r32: self.r32.xor(src.r32) }.settle()
     }
 
-    fn lsh(self, src: Self) -> Self {
-        let (lo, hi) = amounts64(&src);
-        let mut r64 = self.r64.lsh_between(lo, hi);
+    fn lsh(self, by: u32) -> Self {
+        let mut r64 = self.r64.lsh(by);
         let mut r32 = Range32::FULL;
-        if hi < 32 {
-            r32 = self.r32.lsh_between(lo, hi);
-        } else if lo == hi {
+        if by < 32 {
+            r32 = self.r32.lsh(by);
+        } else {
             // Only the low half is left, which may be known better by itself.
-            let half = Range64::signed(self.r32.smin.into(), self.r32.smax.into()).lsh(lo);
-            let zero = Range64::unsigned(self.r32.umin.into(), self.r32.umax.into()).lsh(lo);
+            let half = Range64::signed(self.r32.smin.into(), self.r32.smax.into()).lsh(by);
+            let zero = Range64::unsigned(self.r32.umin.into(), self.r32.umax.into()).lsh(by);
             r64 = r64.meet(half).meet(zero);
         }
-        Self { bits: lsh_bits(self.bits, lo, hi), r64, r32 }.settle()
+        Self { bits: self.bits.lsh(by), r64, r32 }.settle()
     }
 
-    fn rsh(self, src: Self) -> Self {
-        let (lo, hi) = amounts64(&src);
-        let bits = rsh_bits(self.bits, lo, hi);
-        Self { bits, r64: self.r64.rsh_between(lo, hi), ..Self::UNKNOWN }.settle()
+    fn rsh(self, by: u32) -> Self {
+        Self { bits: self.bits.rsh(by), r64: self.r64.rsh(by), ..Self::UNKNOWN }.settle()
     }
 
-    fn arsh(self, src: Self) -> Self {
-        let (lo, hi) = amounts64(&src);
-        let bits = if lo == hi { self.bits.arsh(lo) } else { Tnum::UNKNOWN };
-        Self { bits, r64: self.r64.arsh_between(lo, hi), ..Self::UNKNOWN }.settle()
+    fn arsh(self, by: u32) -> Self {
+        Self { bits: self.bits.arsh(by), r64: self.r64.arsh(by), ..Self::UNKNOWN }.settle()
+    }
+
+    /// By how much this shifts, where that is a constant below the width.
+    #[inline]
+    fn amount(&self, width: Width) -> Option<u32> {
+        match width {
+            Width::W64 => self.as_constant().filter(|by| *by < 64).map(low),
+            Width::W32 => self.r32.single().filter(|by| *by < 32),
+        }
     }
 
     /// What a 32-bit operation sees.
@@ -240,60 +213,5 @@ impl Half {
     fn extend(self) -> Scalar {
         let r64 = Range64::unsigned(self.r32.umin.into(), self.r32.umax.into());
         Scalar { bits: self.bits.subreg(), r64, r32: self.r32 }.settle()
-    }
-}
-
-/// Least and greatest amount of a 64-bit shift.
-#[inline]
-fn amounts64(src: &Scalar) -> (u32, u32) {
-    amounts(src.bits, src.r64.umin, src.r64.umax, 63)
-}
-
-/// Least and greatest amount of a 32-bit shift.
-#[inline]
-fn amounts32(src: &Scalar) -> (u32, u32) {
-    amounts(src.bits, src.r32.umin.into(), src.r32.umax.into(), 31)
-}
-
-#[inline]
-fn amounts(bits: Tnum, umin: u64, umax: u64, most: u64) -> (u32, u32) {
-    if umax <= most {
-        return (low(umin), low(umax));
-    }
-    let masked = bits.and(Tnum::constant(most));
-    (low(masked.value()), low(masked.max()))
-}
-
-/// Known bits after a left shift between two amounts.
-#[inline]
-fn lsh_bits(bits: Tnum, lo: u32, hi: u32) -> Tnum {
-    if lo == hi {
-        return bits.lsh(lo);
-    }
-    // At least so many zeros come in from the right.
-    let zeros = bits.max().trailing_zeros().min(63);
-    if zeros + lo > 63 { Tnum::constant(0) } else { Tnum::new(0, u64::MAX << (zeros + lo)) }
-}
-
-/// Known bits after a logical right shift between two amounts.
-#[inline]
-fn rsh_bits(bits: Tnum, lo: u32, hi: u32) -> Tnum {
-    if lo == hi {
-        return bits.rsh(lo);
-    }
-    // No bit is set above the highest that the least shift leaves.
-    match bits.max() >> lo {
-        0 => Tnum::constant(0),
-        max => Tnum::new(0, u64::MAX >> max.leading_zeros()),
-    }
-}
-
-/// Known bits of an unsigned remainder: by a power of two, the low ones stay.
-#[inline]
-fn rem_bits(bits: Tnum, by: Tnum) -> Tnum {
-    match by.as_constant() {
-        Some(m) if m.is_power_of_two() => bits.and(Tnum::constant(m - 1)),
-        Some(0) => bits,
-        Some(_) | None => Tnum::UNKNOWN,
     }
 }

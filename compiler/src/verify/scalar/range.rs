@@ -270,87 +270,6 @@ macro_rules! range {
                 r
             }
 
-            /// Unsigned quotient; `x / 0` is 0.
-            #[must_use]
-            #[inline]
-            pub(super) fn div(self, other: Self) -> Self {
-                let Some(umin) = self.umin.checked_div(other.umax) else { return Self::constant(0) };
-                // A divisor that may be 0 may also be 1, or lets the quotient be 0.
-                match self.umax.checked_div(other.umin) {
-                    Some(umax) => Self::unsigned(umin, umax),
-                    None => Self::unsigned(0, self.umax),
-                }
-            }
-
-            /// Unsigned remainder; `x % 0` is `x`.
-            #[must_use]
-            #[inline]
-            pub(super) fn rem(self, other: Self) -> Self {
-                if self.umax < other.umin || other.umax == 0 {
-                    return self;
-                }
-                if other.umin == 0 {
-                    return Self::unsigned(0, self.umax);
-                }
-                if let Some(m) = other.single()
-                    && self.umin / m == self.umax / m
-                {
-                    return Self::unsigned(self.umin % m, self.umax % m);
-                }
-                Self::unsigned(0, self.umax.min(other.umax - 1))
-            }
-
-            /// Signed quotient; `x / 0` is 0 and `MIN / -1` is `MIN`.
-            #[must_use]
-            #[inline]
-            pub(super) fn sdiv(self, other: Self) -> Self {
-                if other.smin == 0 && other.smax == 0 {
-                    return Self::constant(0);
-                }
-                if self.smin == <$s>::MIN && other.smin <= -1 && other.smax >= -1 {
-                    // The one quotient that wraps.
-                    let wraps = self.smax == self.smin && other.smin == other.smax;
-                    return if wraps { self } else { Self::FULL };
-                }
-                if other.smin > 0 || other.smax < 0 {
-                    // Monotone in each operand while neither changes sign: the extremes are corners,
-                    // also where the dividend does, since the quotient's sign then follows it.
-                    let (a, b) = (self.smin / other.smin, self.smin / other.smax);
-                    let (c, d) = (self.smax / other.smin, self.smax / other.smax);
-                    return Self::signed(a.min(b).min(c.min(d)), a.max(b).max(c.max(d)));
-                }
-                // No quotient is farther from 0 than its dividend.
-                if self.smin == <$s>::MIN {
-                    return Self::FULL;
-                }
-                let most = self.smin.abs().max(self.smax.saturating_abs());
-                Self::signed(-most, most)
-            }
-
-            /// Signed remainder, with the sign of the dividend; `x % 0` is `x` and `MIN % -1` is 0.
-            #[must_use]
-            #[inline]
-            pub(super) fn srem(self, other: Self) -> Self {
-                if other.smin == 0 && other.smax == 0 {
-                    return self;
-                }
-                if self.smin == self.smax && other.smin == other.smax {
-                    return Self::constant(self.smin.wrapping_rem(other.smin).cast_unsigned());
-                }
-                let (mut lo, mut hi) = (self.smin.min(0), self.smax.max(0));
-                if other.smin > 0 || other.smax < 0 {
-                    let most = other.smin.unsigned_abs().max(other.smax.unsigned_abs()) - 1;
-                    let least = other.smin.unsigned_abs().min(other.smax.unsigned_abs());
-                    if self.smin.unsigned_abs().max(self.smax.unsigned_abs()) < least {
-                        return self;
-                    }
-                    // At most `MAX`, since a magnitude is at most 1 more than that.
-                    let most = most.cast_signed();
-                    (lo, hi) = (lo.max(-most), hi.min(most));
-                }
-                Self::signed(lo, hi)
-            }
-
             /// Bounds that hold for `and`, `or` and `xor` alike: words of at most n significant bits,
             /// counting the sign, are closed under them.
             #[inline]
@@ -401,38 +320,18 @@ macro_rules! range {
                 r
             }
 
-            /// Left shift by an amount between two constants below the width.
+            /// Logical right shift by a constant below the width.
             #[must_use]
             #[inline]
-            pub(super) fn lsh_between(self, lo: u32, hi: u32) -> Self {
-                if lo == hi {
-                    return self.lsh(lo);
-                }
-                let mut r = Self::FULL;
-                if self.umax.leading_zeros() >= hi {
-                    (r.umin, r.umax) = (self.umin << lo, self.umax << hi);
-                }
-                if (self.smin << hi) >> hi == self.smin && (self.smax << hi) >> hi == self.smax {
-                    r.smin = if self.smin < 0 { self.smin << hi } else { self.smin << lo };
-                    r.smax = if self.smax < 0 { self.smax << lo } else { self.smax << hi };
-                }
-                r
+            pub(super) fn rsh(self, k: u32) -> Self {
+                Self::unsigned(self.umin >> k, self.umax >> k)
             }
 
-            /// Logical right shift by an amount between two constants below the width.
+            /// Arithmetic right shift by a constant below the width.
             #[must_use]
             #[inline]
-            pub(super) fn rsh_between(self, lo: u32, hi: u32) -> Self {
-                Self::unsigned(self.umin >> hi, self.umax >> lo)
-            }
-
-            /// Arithmetic right shift by an amount between two constants below the width.
-            #[must_use]
-            #[inline]
-            pub(super) fn arsh_between(self, lo: u32, hi: u32) -> Self {
-                let smin = if self.smin < 0 { self.smin >> lo } else { self.smin >> hi };
-                let smax = if self.smax < 0 { self.smax >> hi } else { self.smax >> lo };
-                Self::signed(smin, smax)
+            pub(super) fn arsh(self, k: u32) -> Self {
+                Self::signed(self.smin >> k, self.smax >> k)
             }
 
             /// The low `n` bits (1 to the width), zero-extended.
@@ -441,7 +340,7 @@ macro_rules! range {
             pub(super) fn zext(self, n: u32) -> Self {
                 let k = Self::BITS - n;
                 match self.lsh(k).reduce() {
-                    Some(r) => r.rsh_between(k, k),
+                    Some(r) => r.rsh(k),
                     None => Self::FULL,
                 }
             }
@@ -452,7 +351,7 @@ macro_rules! range {
             pub(super) fn sext(self, n: u32) -> Self {
                 let k = Self::BITS - n;
                 match self.lsh(k).reduce() {
-                    Some(r) => r.arsh_between(k, k),
+                    Some(r) => r.arsh(k),
                     None => Self::FULL,
                 }
             }

@@ -148,16 +148,13 @@ fn common_bit(width: Width, lhs: Scalar, rhs: Scalar) -> Option<(Scalar, Scalar)
     if common == 0 {
         return None;
     }
-    if common.is_power_of_two() {
-        // It can only be this one.
+    // As Linux: where the constant has one bit only, it is this one.
+    let one_bit = |mask: &Scalar| mask.as_constant().is_some_and(|c| c & self::mask(width) == common);
+    if common.is_power_of_two() && (one_bit(&lhs) || one_bit(&rhs)) {
         let bit = Tnum::new(common, !common);
         return Some((with_bits(lhs, bit)?, with_bits(rhs, bit)?));
     }
-    // At least neither is 0.
-    match width {
-        Width::W64 => Some((without64(lhs, 0)?, without64(rhs, 0)?)),
-        Width::W32 => Some((without32(lhs, 0)?, without32(rhs, 0)?)),
-    }
+    Some((lhs, rhs))
 }
 
 /// `lhs & rhs == 0`

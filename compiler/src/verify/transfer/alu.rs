@@ -5,7 +5,7 @@
 use brolga_abi::kinds::PacketAccess;
 
 use crate::diag::Code;
-use crate::isa::{AluOp, Endian, Imm64, Operand, Reg, Size, Width};
+use crate::isa::{AluOp, Imm64, Operand, Reg, Size, Width};
 use crate::program::MapId;
 use crate::verify::ShiftRule;
 use crate::verify::explore::{Check, Explorer};
@@ -154,14 +154,12 @@ impl Explorer<'_> {
         self.set(dst, Value::scalar(num.neg(width)));
     }
 
-    /// Byte swaps.
-    pub(in crate::verify) fn endian(&mut self, kind: Endian, size: Size, dst: Reg) -> Check {
+    /// Byte swaps and truncations. Linux knows nothing of what they give.
+    pub(in crate::verify) fn endian(&mut self, size: Size, dst: Reg) -> Check {
         if size == Size::B {
             return Err(self.refuse(Code::ReservedForm, "BPF_END uses reserved fields"));
         }
-        let value = *self.state.reg(dst);
-        let num = if value.is_scalar() { value.num } else { Scalar::UNKNOWN };
-        self.set(dst, Value::scalar(num.endian(kind, size, self.program.endianness)));
+        self.set(dst, Value::UNKNOWN);
         Ok(())
     }
 
@@ -266,13 +264,9 @@ impl Explorer<'_> {
     }
 
     fn numbers(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, src: &Value) {
-        let (from_register, aliases) = (reg.is_some(), reg == Some(dst));
+        let aliases = reg == Some(dst);
         let mut value = *self.state.reg(dst);
-        value.num = if from_register && may_exceed(op, width, &src.num) {
-            unknown(width)
-        } else {
-            Scalar::alu(op, width, value.num, src.num)
-        };
+        value.num = Scalar::alu(op, width, value.num, src.num);
         let by = src.num.as_constant().and_then(|by| i32::try_from(by).ok());
         // `dst` stays a known distance from the numbers that it was copied from.
         match by {
@@ -459,28 +453,6 @@ fn unknown(width: Width) -> Scalar {
     match width {
         Width::W64 => Scalar::UNKNOWN,
         Width::W32 => Scalar::unknown_of(Size::W),
-    }
-}
-
-/// A shift by a register that may hold the width or more. The machine masks it, but Linux takes its
-/// result for anything, and so must we: it refuses what would rely on it.
-fn may_exceed(op: AluOp, width: Width, by: &Scalar) -> bool {
-    match op {
-        AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => match width {
-            Width::W64 => by.umax() >= 64,
-            Width::W32 => by.u32_max() >= 32,
-        },
-        AluOp::Add
-        | AluOp::Sub
-        | AluOp::Mul
-        | AluOp::Div
-        | AluOp::Sdiv
-        | AluOp::Mod
-        | AluOp::Smod
-        | AluOp::Or
-        | AluOp::And
-        | AluOp::Xor
-        | AluOp::Mov => false,
     }
 }
 
