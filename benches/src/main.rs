@@ -11,6 +11,8 @@ mod load;
 mod programs;
 mod run;
 mod stats;
+#[cfg(feature = "libbpf")]
+mod verify;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,9 @@ enum What {
     /// Loading and relocating objects against libbpf (needs `bpf(2)`).
     #[cfg(feature = "libbpf")]
     Load(load::Args),
+    /// Verifying against Linux's verifier (needs `bpf(2)`).
+    #[cfg(feature = "libbpf")]
+    Verify(verify::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +48,8 @@ fn main() -> ExitCode {
         What::Btf(args) => btf::run(&args),
         #[cfg(feature = "libbpf")]
         What::Load(args) => load::run(&args),
+        #[cfg(feature = "libbpf")]
+        What::Verify(args) => verify::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,4 +15,4 @@ pub use compare::{Comparison, Difference, Report, compare_all, compare_core, com
 pub use maps::differing_maps;
 pub use prepare::{LeftOut, Outcome, Prepared, prepare};
 pub use time::{Times, time};
-pub use verdict::{Cost, Judge, Verdict};
+pub use verdict::{Cost, Judge, Verdict, cost};

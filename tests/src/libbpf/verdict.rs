@@ -127,7 +127,9 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn cost(log: &str) -> Option<Cost> {
+/// The statistics at the end of a log.
+#[must_use]
+pub fn cost(log: &str) -> Option<Cost> {
     let after = |line: &str, name: &str| {
         let rest = &line[line.find(name)? + name.len()..];
         rest.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
