@@ -146,8 +146,8 @@ impl Match<'_> {
         }
         let mut slots = live.slots;
         let depth = match self.exactness {
-            Exactness::Precise => old.stack.slots().len(),
-            Exactness::Within | Exactness::Same => old.stack.slots().len().max(new.stack.slots().len()),
+            Exactness::Precise => old.stack.depth(),
+            Exactness::Within | Exactness::Same => old.stack.depth().max(new.stack.depth()),
         };
         while slots != 0 {
             let index = slots.trailing_zeros() as usize;
@@ -155,8 +155,13 @@ impl Match<'_> {
             if index >= depth {
                 break;
             }
+            let slot = old.stack.slot(index);
+            // What is the same on both sides may still hold names that the rest of the states must agree on.
+            if old.stack.shares(&new.stack, index) && !(slot.is_spill() && slot.spill.has_ids()) {
+                continue;
+            }
             let precise = marks.slots & (1 << index) != 0;
-            if !self.slots(old.stack.slot(index), new.stack.slot(index), precise) {
+            if !self.slots(slot, new.stack.slot(index), precise) {
                 return false;
             }
         }

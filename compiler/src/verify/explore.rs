@@ -12,7 +12,7 @@ use super::facts::Collector;
 use super::fields::MapFields;
 use super::kfuncs::Kfuncs;
 use super::liveness::Liveness;
-use super::obligations::{RegSet, touches};
+use super::obligations::RegSet;
 use super::observe::{Observer, StateView};
 use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
@@ -385,7 +385,7 @@ impl<'p> Explorer<'p> {
         let is_call = matches!(insn, Insn::Call(_));
         let leaves_r0 = *insn == Insn::Exit && (self.state.depth() > 0 || self.returns_nothing());
         if !is_call && !leaves_r0 {
-            self.check_initialised(touches(insn).reads)?;
+            self.check_initialised(self.points[self.at.index()].reads)?;
         }
         if let Insn::Alu { dst: Reg::R10, .. }
         | Insn::MovSx { dst: Reg::R10, .. }

@@ -68,7 +68,12 @@ impl RegSet {
 
     /// The registers, in order.
     pub fn iter(self) -> impl Iterator<Item = Reg> {
-        Reg::all().filter(move |reg| self.contains(*reg))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let number = u8::try_from(left.trailing_zeros()).ok().filter(|number| *number < 16)?;
+            left &= left - 1;
+            Reg::new(number)
+        })
     }
 }
 

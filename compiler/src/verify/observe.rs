@@ -170,7 +170,7 @@ impl<'a> FrameView<'a> {
 
     /// The slots of its stack as deep as it was used, that at `r10 - 8` first.
     pub fn slots(&self) -> impl ExactSizeIterator<Item = SlotView<'a>> + use<'a> {
-        self.0.stack.slots().iter().map(SlotView)
+        self.0.stack.slots().map(SlotView)
     }
 
     /// Slots that hold dynptrs, iterators and the like, which only functions may touch: the one nearest to
@@ -303,7 +303,7 @@ impl ValueView<'_> {
     /// The kernel's name for the kind.
     #[must_use]
     pub fn name(&self) -> String {
-        self.0.kind_name()
+        self.0.kind_name().to_string()
     }
 
     /// Pointers: whether it may be null instead.

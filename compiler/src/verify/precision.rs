@@ -31,6 +31,38 @@ pub(super) struct Step {
     pub leaves_callback: bool,
 }
 
+/// In [`affects`]: the walk back always looks at the instruction.
+const ALWAYS: u16 = 1 << 15;
+
+/// Registers of which one must be wanted for [`Wanted::undo`] to change anything at an instruction, where the step
+/// moved no register to or from a slot. A register too few would lose marks.
+pub(super) fn affects(insn: &Insn) -> RegSet {
+    match *insn {
+        Insn::Alu { dst, .. }
+        | Insn::MovSx { dst, .. }
+        | Insn::LoadImm64 { dst, .. }
+        | Insn::AddrSpaceCast { dst, .. }
+        | Insn::Load { dst, .. }
+        | Insn::LoadAcquire { dst, .. } => RegSet::of(dst),
+        Insn::Store { base, .. } | Insn::StoreRelease { base, .. } => RegSet::of(base),
+        Insn::Branch { dst, src, .. } => RegSet::of(dst).with_operand(src),
+        Insn::Neg { .. }
+        | Insn::Endian { .. }
+        | Insn::SecondSlot
+        | Insn::Ja { .. }
+        | Insn::Gotol { .. }
+        | Insn::MayGoto { .. } => RegSet::NONE,
+        Insn::Atomic { .. } | Insn::LegacyLoad { .. } | Insn::Call(_) | Insn::Exit => RegSet(u16::MAX),
+    }
+}
+
+impl Step {
+    /// Whether only the instruction says what is to be undone.
+    const fn is_plain(&self) -> bool {
+        self.links == 0 && self.slot.is_none()
+    }
+}
+
 /// Most numbers that are kept equal to one that a branch narrows.
 pub(super) const MAX_LINKS: usize = 6;
 
@@ -127,6 +159,11 @@ impl Wanted {
 
     fn is_empty(&self) -> bool {
         self.marks[..=self.frame].iter().all(|m| *m == Marks::default())
+    }
+
+    /// Whether one of these registers is wanted.
+    fn touches(&self, regs: RegSet) -> bool {
+        (self.marks[self.frame].regs | ALWAYS) & regs.0 != 0
     }
 
     fn top(&mut self) -> &mut Marks {
@@ -374,15 +411,13 @@ impl Explorer<'_> {
                 marks.regs &= node.precise[index].regs;
                 marks.slots &= node.precise[index].slots;
             }
-            let slots = frame.stack.slots();
-            let depth = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-            if slots.len() < SLOTS {
-                marks.slots &= (1u64 << depth) - 1;
+            if frame.stack.depth() < SLOTS {
+                marks.slots &= (1u64 << frame.stack.depth()) - 1;
             }
             for reg in Reg::all().filter(|r| !frame.reg(*r).is_scalar()) {
                 marks.regs &= !RegSet::of(reg).0;
             }
-            for (i, _) in slots.iter().enumerate().filter(|(_, s)| !s.is_scalar_spill()) {
+            for (i, _) in frame.stack.slots().enumerate().filter(|(_, s)| !s.is_scalar_spill()) {
                 marks.slots &= !(1 << i);
             }
             wanted.marks[index] = marks;
@@ -395,21 +430,29 @@ impl Explorer<'_> {
         let mut end = end;
         let mut next = self.trail.get(end).map_or(self.at, |step| step.at);
         let mut node = self.parent;
+        if wanted.is_empty() {
+            return;
+        }
         loop {
             let start = node.map_or(0, |id| self.nodes.get(id).trail);
-            for (index, step) in self.trail[..end].iter().enumerate().skip(start).rev() {
-                if wanted.is_empty() {
-                    return;
+            for (index, step) in (start..end).zip(&self.trail[start..end]).rev() {
+                let point = &self.points[step.at.index()];
+                if step.is_plain() && !wanted.touches(point.affects) {
+                    next = step.at;
+                } else {
+                    let links = (step.links as usize).checked_sub(1).and_then(|i| self.links.get(i));
+                    wanted.link(links);
+                    let insn = &self.program.insns[step.at.index()];
+                    let global = self.calls_global(step.at, insn);
+                    if wanted.undo(insn, step, next, global).is_err() {
+                        return self.mark_everything(node);
+                    }
+                    wanted.link(links);
+                    next = step.at;
+                    if wanted.is_empty() {
+                        return;
+                    }
                 }
-                let links = (step.links as usize).checked_sub(1).and_then(|i| self.links.get(i));
-                wanted.link(links);
-                let insn = &self.program.insns[step.at.index()];
-                let global = self.calls_global(step.at, insn);
-                if wanted.undo(insn, step, next, global).is_err() {
-                    return self.mark_everything(node);
-                }
-                wanted.link(links);
-                next = step.at;
                 if self.milestones.pass(index, &wanted) {
                     return;
                 }
@@ -482,4 +525,55 @@ fn mark_node(wanted: &mut Wanted, state: &State) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::{Cond, Size, Width};
+
+    fn plain(at: InsnIdx) -> Step {
+        Step { at, links: 0, slot: None, pointers: RegSet::NONE, leaves_callback: false }
+    }
+
+    /// The walk back skips an instruction only where undoing it would change nothing.
+    #[test]
+    fn what_affects_nothing_changes_nothing() {
+        let (dst, src, base) = (Reg::R2, Reg::R3, Reg::R4);
+        let operands = [Operand::Reg(src), Operand::Imm(1)];
+        let mut insns = vec![
+            Insn::MovSx { width: Width::W64, from: Size::B, dst, src },
+            Insn::Neg { width: Width::W64, dst },
+            Insn::Load { size: Size::W, signed: false, dst, base, off: 0 },
+            Insn::LoadAcquire { size: Size::W, dst, base, off: 0 },
+            Insn::StoreRelease { size: Size::W, base, off: 0, src },
+            Insn::Atomic { op: AtomicOp::Cmpxchg, size: Size::W, base, off: 0, src },
+            Insn::Atomic { op: AtomicOp::Add { fetch: true }, size: Size::W, base, off: 0, src },
+            Insn::LegacyLoad { size: Size::W, offset: LegacyOffset::Ind(src), imm: 0 },
+            Insn::Ja { off: 1 },
+            Insn::Call(CallTarget::Helper(1)),
+            Insn::Call(CallTarget::Subprog(1)),
+            Insn::Exit,
+        ];
+        for operand in operands {
+            for op in [AluOp::Mov, AluOp::Add, AluOp::Xor] {
+                insns.push(Insn::Alu { op, width: Width::W32, dst, src: operand });
+            }
+            insns.push(Insn::Store { size: Size::W, base, off: 0, src: operand });
+            insns.push(Insn::Branch { cond: Cond::Eq, width: Width::W64, dst, src: operand, off: 1 });
+        }
+        for insn in insns {
+            for reg in Reg::all().filter(|reg| *reg != Reg::R10) {
+                let mut wanted = Wanted::new(1);
+                wanted.add(reg);
+                if wanted.touches(affects(&insn)) {
+                    continue;
+                }
+                let before = wanted.clone();
+                let undone = wanted.undo(&insn, &plain(InsnIdx(5)), InsnIdx(6), false);
+                assert!(undone.is_ok() && wanted.frame == before.frame, "{insn:?} {reg:?}");
+                assert_eq!(wanted.marks, before.marks, "{insn:?} {reg:?}");
+            }
+        }
+    }
 }

@@ -13,8 +13,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::equal::{Exactness, IdMap, Match};
 use super::explore::{Check, Explorer};
+use super::obligations::{RegSet, touches};
 use super::observe::{Cover, Covering, StateView};
-use super::precision::calls_back;
+use super::precision::{affects, calls_back};
 use super::state::State;
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Insn, InsnIdx};
@@ -57,7 +58,10 @@ pub(super) struct Node {
 pub(super) struct Nodes {
     nodes: Vec<Option<Node>>,
     free: Vec<u32>,
-    visited: HashMap<u64, Vec<NodeId>, BuildHasherDefault<Mix>>,
+    /// Where the list of checkpoints of an instruction and call site is.
+    places: HashMap<u64, usize, BuildHasherDefault<Mix>>,
+    /// The checkpoints that states are compared with.
+    visited: Vec<Vec<NodeId>>,
     /// Checkpoints made.
     pub total: u32,
     /// Most checkpoints kept at a time.
@@ -87,10 +91,19 @@ impl Nodes {
         u32::try_from(self.nodes.len() - self.free.len()).unwrap_or(u32::MAX)
     }
 
-    fn add(&mut self, node: Node) -> NodeId {
+    /// The list of checkpoints with which a state is compared.
+    fn place(&mut self, at: InsnIdx, state: &State) -> usize {
+        let next = self.visited.len();
+        let place = *self.places.entry(key_of(at, state)).or_insert(next);
+        if place == next {
+            self.visited.push(Vec::new());
+        }
+        place
+    }
+
+    fn add(&mut self, node: Node, place: usize) -> NodeId {
         self.total += 1;
         self.bytes += size_of_state(&node.state);
-        let key = key_of(node.at, &node.state);
         let id = match self.free.pop() {
             Some(free) => {
                 self.nodes[free as usize] = Some(node);
@@ -102,7 +115,7 @@ impl Nodes {
             }
         };
         self.peak = self.peak.max(self.kept());
-        self.visited.entry(key).or_default().push(id);
+        self.visited[place].push(id);
         id
     }
 
@@ -142,6 +155,7 @@ impl Nodes {
     pub fn clear(&mut self) {
         self.nodes.clear();
         self.free.clear();
+        self.places.clear();
         self.visited.clear();
         self.bytes = 0;
     }
@@ -150,7 +164,7 @@ impl Nodes {
 /// About how much memory a state holds; frames shared with other states are counted in full.
 fn size_of_state(state: &State) -> usize {
     let top = state.top();
-    size_of::<Node>() + size_of_val(top) + size_of_val(top.stack.slots()) + 64 * state.frames().len()
+    size_of::<Node>() + size_of_val(top) + top.stack.size() + 64 * state.frames().len()
 }
 
 /// States are kept by instruction and call site.
@@ -190,11 +204,16 @@ pub(super) struct Point {
     pub join: bool,
     /// A checkpoint is always made here.
     pub force: bool,
+    /// Registers that must be initialised.
+    pub reads: RegSet,
+    /// Registers of which one must be wanted for a walk back to change here; see [`affects`].
+    pub affects: RegSet,
 }
 
 /// Chooses the places, as Linux does: jump targets, branches, calls and what follows them.
 pub(super) fn points(insns: &[Insn]) -> Vec<Point> {
-    let mut points = vec![Point::default(); insns.len()];
+    let known = |insn| Point { reads: touches(insn).reads, affects: affects(insn), ..Point::default() };
+    let mut points: Vec<Point> = insns.iter().map(known).collect();
     let mut mark = |at: Option<InsnIdx>, point: Point| {
         if let Some(known) = at.and_then(|at| points.get_mut(at.index())) {
             known.prune |= point.prune;
@@ -202,8 +221,8 @@ pub(super) fn points(insns: &[Insn]) -> Vec<Point> {
             known.force |= point.force;
         }
     };
-    let join = Point { prune: true, join: true, force: false };
-    let prune = Point { prune: true, join: false, force: false };
+    let prune = Point { prune: true, ..Point::default() };
+    let join = Point { join: true, ..prune };
     for (at, insn) in (0u32..).map(InsnIdx).zip(insns) {
         match *insn {
             Insn::Ja { off } => mark(at.jump(off.into()), join),
@@ -267,8 +286,8 @@ impl Explorer<'_> {
         let insns = self.processed - self.pace.insns_then;
         let force = point.force || self.events > 40;
         let mut keep = force || (jumps >= 2 && insns >= 8);
-        let key = key_of(self.at, &self.state);
-        let mut list = self.nodes.visited.get_mut(&key).map(std::mem::take).unwrap_or_default();
+        let place = self.nodes.place(self.at, &self.state);
+        let mut list = std::mem::take(&mut self.nodes.visited[place]);
         let mut hit = None;
         let mut index = 0;
         // Newest first: states made recently are the likeliest to cover.
@@ -304,9 +323,7 @@ impl Explorer<'_> {
                 index += 1;
             }
         }
-        if list.capacity() > 0 {
-            self.nodes.visited.insert(key, list);
-        }
+        self.nodes.visited[place] = list;
         if let Some((id, exactness)) = hit {
             self.nodes.get_mut(id).hits += 1;
             self.tell_prune(id, exactness);
@@ -314,12 +331,12 @@ impl Explorer<'_> {
             return Ok(true);
         }
         if keep && self.nodes.bytes < MAX_BYTES {
-            self.keep();
+            self.keep(place);
         }
         Ok(false)
     }
 
-    fn keep(&mut self) {
+    fn keep(&mut self, place: usize) {
         self.pace.jumps_then = self.pace.jumps;
         self.pace.insns_then = self.processed;
         self.events = 0;
@@ -334,7 +351,7 @@ impl Explorer<'_> {
             misses: 0,
             evicted: false,
         };
-        let id = self.nodes.add(node);
+        let id = self.nodes.add(node, place);
         self.parent = Some(id);
         if let Some(observer) = &mut self.observer {
             let state = StateView { state: &self.state, live: &self.live, at: self.at };

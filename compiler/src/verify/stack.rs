@@ -5,6 +5,8 @@
 //! bytes are still there is what the bytes say. The module keeps the books; what may be stored or
 //! loaded is `transfer::mem`'s to decide.
 
+use std::rc::Rc;
+
 use super::value::{Kind, Value};
 
 /// What a byte of the stack holds.
@@ -89,10 +91,17 @@ impl Slot {
     }
 }
 
-/// A stack: slots from `r10` downwards.
+/// Slots that are shared and copied together.
+const CHUNK: usize = 8;
+
+type Chunk = [Slot; CHUNK];
+
+/// A stack: slots from `r10` downwards. Copies share their slots, eight by eight, until one of them writes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stack {
-    slots: Vec<Slot>,
+    chunks: [Option<Rc<Chunk>>; SLOTS / CHUNK],
+    /// How many slots there are: one more than the deepest that was written.
+    count: u8,
 }
 
 /// The slot that holds the byte at an offset from `r10`, which is negative and at least -512.
@@ -107,28 +116,57 @@ fn place_of(off: i32) -> usize {
 }
 
 impl Stack {
-    /// The slots, nearest to `r10` first.
-    pub fn slots(&self) -> &[Slot] {
-        &self.slots
+    /// How many slots were made, nearest to `r10` first.
+    pub fn depth(&self) -> usize {
+        self.count.into()
     }
 
-    /// The slots, to change.
-    pub fn slots_mut(&mut self) -> &mut [Slot] {
-        &mut self.slots
+    /// The slots that were made, nearest to `r10` first.
+    pub fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
+        (0..self.depth()).map(|index| self.slot(index))
+    }
+
+    /// Changes what was spilled in slots that a predicate picks. Others stay shared.
+    pub fn update(&mut self, picks: impl Fn(&Value) -> bool, mut change: impl FnMut(&mut Value)) {
+        for chunk in self.chunks.iter_mut().flatten() {
+            if chunk.iter().any(|slot| slot.spilled().is_some_and(&picks)) {
+                for slot in Rc::make_mut(chunk) {
+                    if slot.spilled().is_some_and(&picks) {
+                        change(&mut slot.spill);
+                    }
+                }
+            }
+        }
     }
 
     /// A slot, made where it is not there yet.
     pub fn slot_mut(&mut self, index: usize) -> &mut Slot {
         debug_assert!(index < SLOTS, "stack offsets were checked");
-        if self.slots.len() <= index {
-            self.slots.resize(index + 1, Slot::EMPTY);
-        }
-        &mut self.slots[index]
+        self.count = self.count.max(u8::try_from(index + 1).expect("a stack has 64 slots"));
+        let chunk = self.chunks[index / CHUNK].get_or_insert_with(|| Rc::new([Slot::EMPTY; CHUNK]));
+        &mut Rc::make_mut(chunk)[index % CHUNK]
     }
 
     /// A slot; an unwritten one where it is not there.
     pub fn slot(&self, index: usize) -> &Slot {
-        self.slots.get(index).unwrap_or(&Slot::EMPTY)
+        match self.chunks.get(index / CHUNK) {
+            Some(Some(chunk)) => &chunk[index % CHUNK],
+            Some(None) | None => &Slot::EMPTY,
+        }
+    }
+
+    /// Whether a slot is the very same as another stack's: neither was written since one was copied from the other.
+    pub fn shares(&self, other: &Self, index: usize) -> bool {
+        match (&self.chunks[index / CHUNK], &other.chunks[index / CHUNK]) {
+            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// How many bytes it takes, about, counting in full what it shares.
+    pub fn size(&self) -> usize {
+        self.chunks.iter().flatten().count() * size_of::<Chunk>()
     }
 
     /// What the byte at an offset from `r10` holds.

@@ -18,7 +18,7 @@ pub(super) struct Frame {
     /// What its registers hold.
     pub regs: [Value; Reg::COUNT],
     /// What its stack holds.
-    pub stack: Rc<Stack>,
+    pub stack: Stack,
     /// The call that made it; `None` for the outermost.
     pub callsite: Option<InsnIdx>,
     /// Which function it is.
@@ -59,7 +59,7 @@ impl Frame {
         regs[Reg::R10.index()] = Value::pointer(Kind::Stack { frame });
         Self {
             regs,
-            stack: Rc::new(Stack::default()),
+            stack: Stack::default(),
             callsite,
             subprog,
             callback: None,
@@ -75,7 +75,7 @@ impl Frame {
 
     /// The stack, to change.
     pub fn stack_mut(&mut self) -> &mut Stack {
-        Rc::make_mut(&mut self.stack)
+        &mut self.stack
     }
 }
 
@@ -169,12 +169,8 @@ impl State {
                     change(value);
                 }
             }
-            if frame.stack.slots().iter().any(|s| s.spilled().is_some_and(&picks)) {
-                for slot in Rc::make_mut(frame).stack_mut().slots_mut() {
-                    if slot.spilled().is_some_and(&picks) {
-                        change(&mut slot.spill);
-                    }
-                }
+            if frame.stack.slots().any(|s| s.spilled().is_some_and(&picks)) {
+                Rc::make_mut(frame).stack_mut().update(&picks, &mut change);
             }
         }
     }

@@ -287,6 +287,11 @@ impl Value {
         self.off = 0;
     }
 
+    /// Whether it is related to other values by an id.
+    pub const fn has_ids(&self) -> bool {
+        self.id != 0 || self.ref_id != 0 || self.dynptr_id != 0
+    }
+
     /// Whether two values are alike in everything but where they came from and their ids.
     pub fn same_but_ids(&self, other: &Self) -> bool {
         self.kind == other.kind
@@ -298,8 +303,22 @@ impl Value {
             && self.num == other.num
     }
 
-    /// The kernel's name for the kind.
-    pub fn kind_name(&self) -> String {
+    /// The kernel's name for the kind, made where it is printed.
+    pub const fn kind_name(&self) -> KindName {
+        KindName { kind: self.kind, flags: self.flags, nullable: self.nullable }
+    }
+}
+
+/// The kernel's name for what a value is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KindName {
+    kind: Kind,
+    flags: Flags,
+    nullable: bool,
+}
+
+impl std::fmt::Display for KindName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = match self.kind {
             Kind::Uninit => "?",
             Kind::Scalar => "scalar",
@@ -324,7 +343,6 @@ impl Value {
             Kind::Dynptr(_) => "dynptr_ptr",
             Kind::Arena => "arena",
         };
-        let mut text = String::new();
         let prefixes = [
             (Flags::READONLY, "rdonly_"),
             (Flags::USER, "user_"),
@@ -335,23 +353,23 @@ impl Value {
         ];
         for (flag, prefix) in prefixes {
             if self.flags.has(flag) {
-                text += prefix;
+                f.write_str(prefix)?;
             }
         }
         if matches!(self.kind, Kind::Memory { owner: MemoryOwner::Ringbuf, .. }) {
-            text += "ringbuf_";
+            f.write_str("ringbuf_")?;
         }
-        text += name;
+        f.write_str(name)?;
         if self.nullable {
-            text += if matches!(self.kind, Kind::Btf(_)) { "or_null_" } else { "_or_null" };
+            f.write_str(if matches!(self.kind, Kind::Btf(_)) { "or_null_" } else { "_or_null" })?;
         }
-        text
+        Ok(())
     }
 }
 
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.kind_name())?;
+        self.kind_name().fmt(f)?;
         match self.kind {
             Kind::Uninit => return Ok(()),
             Kind::Scalar => {}

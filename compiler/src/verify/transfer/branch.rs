@@ -159,7 +159,7 @@ impl Explorer<'_> {
                     state.frame_mut(index).regs[reg.index()] = Value { origin: now.origin, ..Value::UNKNOWN };
                 }
             }
-            for slot in 0..frame.stack.slots().len().min(state.frame(index).stack.slots().len()) {
+            for slot in 0..frame.stack.depth().min(state.frame(index).stack.depth()) {
                 let precise = marks.slots & (1 << slot) != 0;
                 let (was, now) = (*frame.stack.slot(slot), *state.frame(index).stack.slot(slot));
                 let spills = was.is_spill() && now.is_spill();

@@ -16,7 +16,7 @@ impl Explorer<'_> {
             let frame = self.state.frame(index);
             let linked = |value: &Value| value.is_scalar() && value.id == id;
             let regs = Reg::all().filter(|r| *r != Reg::R10 && linked(frame.reg(*r))).map(Place::Reg);
-            let slots = frame.stack.slots().iter().enumerate();
+            let slots = frame.stack.slots().enumerate();
             let slots = slots.filter(|(_, s)| s.spilled().is_some_and(linked)).map(|(i, _)| Place::Slot(i));
             for place in regs.chain(slots) {
                 if !links.push(index, place) {
