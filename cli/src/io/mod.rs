@@ -30,6 +30,12 @@ pub fn stderr() -> Err {
     BufWriter::new(Escaped(AutoStream::auto(std::io::stderr().lock())))
 }
 
+/// Cells of a line of standard output: a terminal's, or as many as fit on most.
+pub fn width() -> usize {
+    let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    terminal.map_or(140, |(width, _)| usize::from(width.0).max(40))
+}
+
 /// Prints a line on standard error. Where that is closed, nobody is told.
 pub fn say(line: std::fmt::Arguments<'_>) {
     let mut stderr = stderr();

@@ -10,6 +10,7 @@ use brolga_abi::ProgramKind;
 
 use super::facts::Collector;
 use super::fields::MapFields;
+use super::findings::{Findings, Stop};
 use super::kfuncs::Kfuncs;
 use super::liveness::Liveness;
 use super::obligations::RegSet;
@@ -103,6 +104,10 @@ pub(super) struct Explorer<'p> {
     last_id: u32,
     /// Who looks on.
     pub observer: Option<&'p mut (dyn Observer + 'p)>,
+    /// How the function that is explored began, and the last id then.
+    pub entry: (Frame, u32),
+    /// What refuses the program.
+    pub findings: Findings,
 }
 
 /// The number of arenas in `enum bpf_map_type`.
@@ -146,6 +151,8 @@ impl<'p> Explorer<'p> {
             later: Vec::new(),
             last_id: 0,
             observer: None,
+            entry: (Frame::new(0, SubprogId::MAIN, None), 0),
+            findings: Findings::default(),
         }
     }
 
@@ -159,9 +166,12 @@ impl<'p> Explorer<'p> {
         }
     }
 
-    /// Explores the main function, then each global function that is called.
-    pub fn run(&mut self) -> Check {
-        self.target = Target::find(self.program)?;
+    /// Explores the main function, then each global function that is called. What is found is in `findings`.
+    pub fn run(&mut self) -> Result<(), Stop> {
+        match Target::find(self.program) {
+            Ok(target) => self.target = target,
+            Err(found) => self.end_path(*found)?,
+        }
         for (point, insn) in self.points.iter_mut().zip(&self.program.insns) {
             if self.kfuncs.asks_iterator(insn) {
                 (point.prune, point.force) = (true, true);
@@ -183,7 +193,10 @@ impl<'p> Explorer<'p> {
             });
             if let Some(handler) = self.program.exception_callback.filter(|_| !handled) {
                 handled = true;
-                self.check_handler(handler)?;
+                if let Err(found) = self.check_handler(handler) {
+                    self.end_path(*found)?;
+                    continue;
+                }
                 self.facts.entered(handler);
                 let mut frame = Frame::new(0, handler, None);
                 frame.regs[Reg::R1.index()] = Value::UNKNOWN;
@@ -199,7 +212,10 @@ impl<'p> Explorer<'p> {
             let Some(id) = next else { return Ok(()) };
             done[id.index()] = true;
             let mut frame = Frame::new(0, id, None);
-            self.enter_global(id, &mut frame)?;
+            if let Err(found) = self.enter_global(id, &mut frame) {
+                self.end_path(*found)?;
+                continue;
+            }
             self.explore(frame)?;
         }
     }
@@ -272,10 +288,18 @@ impl<'p> Explorer<'p> {
         Ok(())
     }
 
-    /// Explores all paths from a function's entry.
-    fn explore(&mut self, frame: Frame) -> Check {
+    /// Goes to a function's entry, where ids up to one are taken.
+    pub fn begin(&mut self, frame: Frame, last_id: u32) {
+        self.last_id = last_id;
         self.at = self.program.subprogs[frame.subprog.index()].start;
         self.state = State::new(frame);
+    }
+
+    /// Explores all paths from a function's entry. Where one ends in a finding, the others are still explored, if
+    /// more are wanted: each began before the finding, so that none is its consequence.
+    fn explore(&mut self, frame: Frame) -> Result<(), Stop> {
+        self.entry = (frame.clone(), self.last_id);
+        self.begin(frame, self.last_id);
         self.nodes.clear();
         (self.parent, self.events) = (None, 0);
         self.trail.clear();
@@ -286,7 +310,14 @@ impl<'p> Explorer<'p> {
             observer.enter(self.state.top().subprog, state);
         }
         loop {
-            if !self.step()? {
+            let ended = match self.step() {
+                Ok(goes_on) => !goes_on,
+                Err(found) => {
+                    self.end_path(*found)?;
+                    true
+                }
+            };
+            if ended {
                 if let Some(observer) = &mut self.observer {
                     observer.end(self.at);
                 }
@@ -312,6 +343,19 @@ impl<'p> Explorer<'p> {
             observer.resume(self.at, StateView { state: &self.state, live: &self.live, at: self.at });
         }
         true
+    }
+
+    /// Goes on with the way left last that leads to an instruction, if there is one.
+    pub fn take_way(&mut self, to: InsnIdx) -> bool {
+        let Some(index) = self.pending.iter().rposition(|pending| pending.at == to) else { return false };
+        self.state = self.pending.swap_remove(index).state;
+        self.at = to;
+        true
+    }
+
+    /// Drops all ways left for later.
+    pub fn forget_ways(&mut self) {
+        self.pending.clear();
     }
 
     /// A function that begins like this is called some time. It is explored once.
@@ -351,7 +395,7 @@ impl<'p> Explorer<'p> {
     fn step(&mut self) -> Check<bool> {
         let at = self.at;
         self.processed += 1;
-        if self.processed > self.options.instruction_budget {
+        if self.processed > self.findings.budget(self.options.instruction_budget) {
             return Err(self.out_of_budget());
         }
         let point = self.points[at.index()];
@@ -379,7 +423,8 @@ impl<'p> Explorer<'p> {
         }
     }
 
-    fn execute(&mut self, insn: &Insn) -> Check<Next> {
+    /// What an instruction does to the current state.
+    pub fn execute(&mut self, insn: &Insn) -> Check<Next> {
         // Calls check their own arguments: those of a static function may be anything, or nothing. So
         // may its result.
         let is_call = matches!(insn, Insn::Call(_));

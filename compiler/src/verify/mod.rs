@@ -35,10 +35,13 @@ mod equal;
 mod explore;
 mod facts;
 mod fields;
+mod findings;
 mod kfuncs;
 mod kptrs;
 mod liveness;
 mod locks;
+pub mod log;
+mod narrate;
 mod objects;
 mod obligations;
 pub mod observe;
@@ -78,6 +81,9 @@ pub struct Options {
     pub alignment: Alignment,
     /// Whether a path stops where an earlier state covers it.
     pub pruning: Pruning,
+    /// At how many findings a program is given up; 0 counts as 1. With more than one, other paths, and functions that
+    /// are verified apart, are explored after a finding too, within a budget of their own.
+    pub max_findings: u32,
 }
 
 /// Whether paths stop where earlier states cover them.
@@ -115,6 +121,7 @@ impl Default for Options {
             shifts: ShiftRule::Refuse,
             alignment: Alignment::Natural,
             pruning: Pruning::On,
+            max_findings: 1,
         }
     }
 }
@@ -144,7 +151,8 @@ pub struct Accepted {
 /// Why a program was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The findings; never empty.
+    /// The findings; never empty. The first is what Linux would report; others follow in the order of the
+    /// program, and are there only where [`Options::max_findings`] asks for them.
     pub diagnostics: Vec<Diagnostic>,
     /// What it cost to find them.
     pub stats: Stats,
@@ -169,13 +177,7 @@ pub fn verify_observed(
     options: &Options,
     observer: &mut dyn observe::Observer,
 ) -> Result<Accepted, Rejection> {
-    let result = explore(program, options, Some(observer));
-    if let Err(rejection) = &result
-        && let Some(why) = rejection.diagnostics.first()
-    {
-        observer.refuse(why);
-    }
-    result
+    explore(program, options, Some(observer))
 }
 
 fn explore<'p>(
@@ -183,7 +185,13 @@ fn explore<'p>(
     options: &'p Options,
     observer: Option<&'p mut (dyn observe::Observer + 'p)>,
 ) -> Result<Accepted, Rejection> {
-    let refuse = |diagnostics, stats| Err(Rejection { diagnostics, stats });
+    let mut observer = observer;
+    let mut refuse = |diagnostics: Vec<Diagnostic>, stats| {
+        if let Some(observer) = &mut observer {
+            diagnostics.iter().for_each(|diagnostic| observer.refuse(diagnostic));
+        }
+        Err(Rejection { diagnostics, stats })
+    };
     if !program.findings.is_empty() {
         return refuse(program.findings.clone(), Stats::default());
     }
@@ -194,17 +202,23 @@ fn explore<'p>(
     };
     let layout = match Layout::new(program) {
         Ok(layout) => layout,
-        Err(diagnostic) => return refuse(vec![*diagnostic], Stats::default()),
+        Err(mut diagnostics) => {
+            diagnostics.truncate(options.max_findings.max(1) as usize);
+            return refuse(diagnostics, Stats::default());
+        }
     };
     let mut explorer = Explorer::new(program, options, kind, layout);
     explorer.observer = observer;
-    if let Err(diagnostic) = explorer.run() {
-        return refuse(vec![*diagnostic], explorer.stats());
-    }
+    let stopped = explorer.run().is_err();
     let mut stats = explorer.stats();
-    match depth::check(program, &explorer.layout, &mut explorer.facts) {
-        Ok(deepest) => stats.stack_depth = deepest,
-        Err(diagnostic) => return refuse(vec![*diagnostic], stats),
+    if !stopped {
+        match depth::check(program, &explorer.layout, &mut explorer.facts) {
+            Ok(deepest) => stats.stack_depth = deepest,
+            Err(found) => explorer.found_of_program(*found),
+        }
+    }
+    if let Some((diagnostics, stats)) = explorer.findings.take() {
+        return Err(Rejection { diagnostics, stats });
     }
     Ok(Accepted { facts: explorer.facts.finish(), stats })
 }

@@ -47,7 +47,7 @@ pub trait Observer {
     /// The current path has ended, behind this instruction or, after [`prune`](Self::prune), before it.
     fn end(&mut self, _at: InsnIdx) {}
 
-    /// The program is refused; nothing follows.
+    /// The program is refused. Nothing follows, unless several findings are asked for: then the current path has ended.
     fn refuse(&mut self, _why: &Diagnostic) {}
 }
 

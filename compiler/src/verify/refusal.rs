@@ -6,7 +6,7 @@
 use brolga_abi::HelperId;
 
 use super::explore::Explorer;
-use super::value::{Kind, Value};
+use super::value::Value;
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Insn, Reg};
 
@@ -18,15 +18,7 @@ impl Explorer<'_> {
 
     /// Refuses the current instruction for what a register holds.
     pub(super) fn refuse_reg(&self, code: Code, reg: Reg, message: impl Into<String>) -> Box<Diagnostic> {
-        let value = *self.state.reg(reg);
-        let diagnostic = Diagnostic::at(code, self.at, message);
-        Box::new(match value.origin {
-            Some(origin) => diagnostic.note(Some(origin), format!("{reg} = {}", self.describe(&value))),
-            None if value.kind == Kind::Uninit => diagnostic,
-            None => {
-                diagnostic.note(None, format!("{reg} = {}, as the function got it", self.describe(&value)))
-            }
-        })
+        Box::new(Diagnostic { register: Some(reg), ..Diagnostic::at(code, self.at, message) })
     }
 
     /// Something that Brolga cannot judge yet.
@@ -36,7 +28,7 @@ impl Explorer<'_> {
 
     /// A register is read that holds nothing.
     pub(super) fn refuse_uninit(&self, reg: Reg) -> Box<Diagnostic> {
-        let diagnostic = self.refuse(Code::UninitRegister, format!("{} !read_ok", name(reg)));
+        let diagnostic = self.refuse_reg(Code::UninitRegister, reg, format!("{} !read_ok", name(reg)));
         // Who destroyed it: the last call of this path, if it is a register that calls destroy.
         let calls = |insn: &Insn| matches!(insn, Insn::Call(_) | Insn::LegacyLoad { .. });
         let call = self.trail.iter().rev().map(|s| s.at).find(|at| calls(&self.program.insns[at.index()]));
@@ -56,32 +48,6 @@ impl Explorer<'_> {
         let insn = value.origin.and_then(|at| self.program.insns.get(at.index()));
         let Some(Insn::Call(CallTarget::Helper(number))) = insn else { return false };
         HelperId::from_number(*number).is_some_and(|id| id.info().moves_packet || id == HelperId::TailCall)
-    }
-
-    /// What a value is, for people.
-    pub(super) fn describe(&self, value: &Value) -> String {
-        let map = |id: crate::program::MapId| self.map(id).name.clone();
-        match value.kind {
-            Kind::MapValue(id) if value.nullable => format!("value of `{}`, or null", map(id)),
-            Kind::MapValue(id) => format!("{value}, a value of `{}`", map(id)),
-            Kind::Map(id) => format!("the map `{}`", map(id)),
-            Kind::Uninit
-            | Kind::Scalar
-            | Kind::Context
-            | Kind::Stack { .. }
-            | Kind::Packet
-            | Kind::PacketMeta
-            | Kind::PacketEnd
-            | Kind::Memory { .. }
-            | Kind::MapKey(_)
-            | Kind::Socket(_)
-            | Kind::Btf(_)
-            | Kind::FlowKeys
-            | Kind::Buffer(_)
-            | Kind::Func(_)
-            | Kind::Dynptr(_)
-            | Kind::Arena => value.to_string(),
-        }
     }
 }
 

@@ -19,10 +19,13 @@ const MAX_INSNS: usize = 1_000_000;
 /// Most functions of a program (`BPF_MAX_SUBPROGS`).
 const MAX_SUBPROGS: usize = 256;
 
+/// Findings after which no more are looked for.
+const ENOUGH: usize = 64;
+
 type Check<T = ()> = Result<T, Box<Diagnostic>>;
 
 /// What the structural rules found out about a program that keeps them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     /// The graph of each function.
     pub cfgs: Vec<Cfg>,
@@ -47,15 +50,24 @@ pub(super) struct Call {
 
 impl Layout {
     /// Checks the structure of a program.
-    pub fn new(program: &Program) -> Check<Self> {
-        check_sizes(program)?;
+    ///
+    /// # Errors
+    ///
+    /// All places that break the first rule that is broken, and so are no consequence of each other; never empty.
+    pub fn new(program: &Program) -> Result<Self, Vec<Diagnostic>> {
+        let one = |found: Box<Diagnostic>| vec![*found];
+        check_sizes(program).map_err(one)?;
+        let mut findings = Vec::new();
         for id in subprog_ids(program) {
-            check_subprog(program, id)?;
+            check_subprog(program, id, &mut findings);
         }
-        let calls = check_references(program)?;
+        let calls = check_references(program, &mut findings);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
         let cfgs: Vec<Cfg> = subprog_ids(program).map(|id| Cfg::new(program, id)).collect();
         check_reachable(program, &cfgs, &calls)?;
-        let order = check_call_graph(program, &calls)?;
+        let order = check_call_graph(program, &calls).map_err(one)?;
         let mut layout = Self {
             tail_calls: holds(program, |id| id == HelperId::TailCall),
             // The program that a tail call enters may move the packet.
@@ -114,28 +126,31 @@ fn check_sizes(program: &Program) -> Check {
     Ok(())
 }
 
-fn check_subprog(program: &Program, id: SubprogId) -> Check {
+fn check_subprog(program: &Program, id: SubprogId, findings: &mut Vec<Diagnostic>) {
     let range = program.subprog_range(id);
     let insns = &program.insns;
     let slots = (0u32..).map(InsnIdx).skip(range.start).take(range.len());
     for at in slots {
+        if findings.len() >= ENOUGH {
+            return;
+        }
         let insn = &insns[at.index()];
         let wide = matches!(insn, Insn::LoadImm64 { .. });
         let next_is_second = at.index() + 1 < range.end && insns[at.index() + 1] == Insn::SecondSlot;
         if wide != next_is_second || (*insn == Insn::SecondSlot && at.index() == range.start) {
-            return err(Code::InvalidInstruction, at, "invalid BPF_LD_IMM insn: a half of it is missing");
+            let message = "invalid BPF_LD_IMM insn: a half of it is missing";
+            findings.push(Diagnostic::at(Code::InvalidInstruction, at, message));
         }
         if let Some(off) = flow(insn).jump {
-            check_jump(program, at, off, &range)?;
+            findings.extend(check_jump(program, at, off, &range).err().map(|found| *found));
         }
     }
     let last = InsnIdx(u32::try_from(range.end - 1).expect("the program's size was checked"));
     let leaves = !flow(&insns[last.index()]).falls;
     if !leaves {
-        return err(Code::FallsOffEnd, last, "last insn is not an exit or jmp")
-            .map_err(|d| Box::new(d.help("end every function with `exit`")));
+        let found = Diagnostic::at(Code::FallsOffEnd, last, "last insn is not an exit or jmp");
+        findings.push(found.help("end every function with `exit`"));
     }
-    Ok(())
 }
 
 fn check_jump(program: &Program, at: InsnIdx, off: i32, range: &std::ops::Range<usize>) -> Check {
@@ -152,14 +167,17 @@ fn check_jump(program: &Program, at: InsnIdx, off: i32, range: &std::ops::Range<
 }
 
 /// Checks what instructions refer to, and lists the calls of each function.
-fn check_references(program: &Program) -> Check<Vec<Vec<Call>>> {
+fn check_references(program: &Program, findings: &mut Vec<Diagnostic>) -> Vec<Vec<Call>> {
     let mut calls = vec![Vec::new(); program.subprogs.len()];
     for (at, insn) in (0u32..).map(InsnIdx).zip(&program.insns) {
+        if findings.len() >= ENOUGH {
+            break;
+        }
         let off = match *insn {
             Insn::Call(CallTarget::Subprog(off)) => off,
             Insn::LoadImm64 { imm: Imm64::Func(off), .. } => off,
             Insn::LoadImm64 { imm, .. } => {
-                check_map_reference(program, at, imm)?;
+                findings.extend(check_map_reference(program, at, imm).err().map(|found| *found));
                 continue;
             }
             _ => continue,
@@ -167,11 +185,13 @@ fn check_references(program: &Program) -> Check<Vec<Vec<Call>>> {
         let target = at.jump(off);
         let Some(callee) = target.and_then(|t| subprog_at(program, t)) else {
             let target = i64::from(at.0) + 1 + i64::from(off);
-            return err(Code::CallTarget, at, format!("no program starts at insn {target}"));
+            let message = format!("no program starts at insn {target}");
+            findings.push(Diagnostic::at(Code::CallTarget, at, message));
+            continue;
         };
         calls[program.subprog_of(at).index()].push(Call { at, callee });
     }
-    Ok(calls)
+    calls
 }
 
 /// Why no map can be made of a definition. Loading fails for it in Linux, before any program is verified.
@@ -238,7 +258,7 @@ fn check_map_reference(program: &Program, at: InsnIdx, imm: Imm64) -> Check {
 }
 
 /// Every instruction must be reachable along the edges of the code, calls among them.
-fn check_reachable(program: &Program, cfgs: &[Cfg], calls: &[Vec<Call>]) -> Check {
+fn check_reachable(program: &Program, cfgs: &[Cfg], calls: &[Vec<Call>]) -> Result<(), Vec<Diagnostic>> {
     let mut blocks: Vec<Vec<bool>> = cfgs.iter().map(|c| vec![false; c.blocks.len()]).collect();
     // Blocks are entered at their start; a call reaches its callee's entry.
     let mut work = vec![(SubprogId::MAIN, crate::cfg::BlockId::ENTRY)];
@@ -254,15 +274,15 @@ fn check_reachable(program: &Program, cfgs: &[Cfg], calls: &[Vec<Call>]) -> Chec
         let inside = own[first..].iter().take_while(|c| c.at < body.end);
         work.extend(inside.map(|c| (c.callee, crate::cfg::BlockId::ENTRY)));
     }
-    for id in subprog_ids(program) {
+    // What dead code alone leads to is dead too: one place a function says enough.
+    let dead = subprog_ids(program).filter_map(|id| {
         let reached = &blocks[id.index()];
-        let dead = cfgs[id.index()].blocks.iter().zip(reached).find(|(_, reached)| !**reached);
-        if let Some((block, _)) = dead {
-            let at = block.start;
-            return err(Code::UnreachableInsn, at, format!("unreachable insn {at}"));
-        }
-    }
-    Ok(())
+        let mut dead = cfgs[id.index()].blocks.iter().zip(reached).filter(|(_, reached)| !**reached);
+        let at = dead.next()?.0.start;
+        Some(Diagnostic::at(Code::UnreachableInsn, at, format!("unreachable insn {at}")))
+    });
+    let findings: Vec<Diagnostic> = dead.collect();
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
 }
 
 /// No function may call itself, and no chain of calls may be longer than the limit. Gives the functions

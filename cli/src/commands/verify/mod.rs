@@ -7,7 +7,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use brolga_compiler::diag::{Diagnostic, Severity, render};
+use brolga_compiler::diag::Diagnostic;
+use brolga_compiler::diag::render::{Renderer, Role};
 use brolga_compiler::isa::{InsnIdx, disasm};
 use brolga_compiler::program::{Fault, Program};
 
@@ -114,21 +115,31 @@ fn text(path: &Path, judgement: &Judgement<'_>, out: &mut Out) -> std::io::Resul
     findings(program, judgement.diagnostics(), out)
 }
 
+/// The colour of a piece of a rendered diagnostic.
+const fn style(role: Role) -> Option<anstyle::Style> {
+    match role {
+        Role::Error | Role::Mark => Some(ERROR),
+        Role::Unsupported => Some(WARNING),
+        Role::Message | Role::Heading => Some(HEADING),
+        Role::Frame => Some(DIM),
+        Role::Repair => Some(GOOD),
+        Role::OtherMark | Role::Plain => None,
+    }
+}
+
 /// Prints what the verifier found.
 pub fn findings(program: &Program, findings: &[Diagnostic], out: &mut impl Write) -> std::io::Result<()> {
     let maps: Vec<&str> = program.maps.iter().map(|map| map.name.as_str()).collect();
     let insn = |at: InsnIdx| {
         program.insns.get(at.index()).map_or_else(String::new, |insn| disasm(insn, &maps[..]).to_string())
     };
+    let renderer = Renderer { program, disasm: &insn, width: io::width() };
     for finding in findings {
-        let text = render::text(program, finding, &insn);
-        let style = match finding.severity() {
-            Severity::Reject => ERROR,
-            Severity::Unsupported => WARNING,
-        };
-        match text.split_once(':') {
-            Some((head, rest)) => write!(out, "{style}{head}{style:#}:{rest}")?,
-            None => write!(out, "{text}")?,
+        for (role, piece) in renderer.render(finding).pieces() {
+            match style(role) {
+                Some(style) => write!(out, "{style}{piece}{style:#}")?,
+                None => write!(out, "{piece}")?,
+            }
         }
     }
     // The first is what the others often follow from.

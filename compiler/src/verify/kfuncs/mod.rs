@@ -76,6 +76,11 @@ impl Kfuncs {
         }
     }
 
+    /// The name of a call's function.
+    pub fn name(&self, target: CallTarget) -> Option<&str> {
+        self.get(target).map(|kfunc| kfunc.name.as_str())
+    }
+
     /// Whether an instruction asks an iterator: a loop goes through it that ends by itself.
     pub fn asks_iterator(&self, insn: &Insn) -> bool {
         match *insn {

@@ -51,7 +51,8 @@ impl Explorer<'_> {
         };
         if info.gpl_only && !self.program.gpl_compatible {
             let message = "cannot call GPL-restricted function from non-GPL compatible program";
-            let help = "declare the licence, if it is one: `char LICENSE[] SEC(\"license\") = \"GPL\";`";
+            let help =
+                "if the program is under the GPL, or under a licence that is compatible with it, say so";
             return Err(Box::new(self.refuse(Code::GplOnlyHelper, message).help(help)));
         }
         if info.sleeps {
