@@ -20,3 +20,4 @@ pub mod runner;
 pub mod running;
 pub mod sections;
 pub mod selftests;
+pub mod soundness;

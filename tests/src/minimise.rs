@@ -4,7 +4,7 @@
 //! taken out, and distances follow. What "wrong" means is the caller's: it sees whole modules.
 
 use brolga_compiler::isa::{CallTarget, Imm64, Insn, InsnIdx};
-use brolga_compiler::program::Program;
+use brolga_compiler::program::{Program, Subprog};
 
 use crate::engines::Module;
 
@@ -86,6 +86,12 @@ fn with_insns(module: &Module, insns: Vec<Insn>) -> Module {
     let kind = old.kind.expect("programs that ran have a kind");
     let mut program = Program::from_insns(&old.name, kind, insns, old.maps.clone());
     program.raw_memory_len = old.raw_memory_len;
+    // Functions stay what they were as long as none is gone.
+    if program.subprogs.len() == old.subprogs.len() {
+        for (subprog, known) in program.subprogs.iter_mut().zip(&old.subprogs) {
+            *subprog = Subprog { start: subprog.start, ..known.clone() };
+        }
+    }
     let mut module = module.clone();
     module.programs[0] = program;
     module

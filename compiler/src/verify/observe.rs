@@ -124,6 +124,16 @@ impl KeptState {
         self.0.frames().len()
     }
 
+    /// An active function, 0 for the outermost.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none with that number.
+    #[must_use]
+    pub fn frame(&self, index: usize) -> FrameView<'_> {
+        FrameView(&self.0.frames()[index])
+    }
+
     /// All active functions, outermost first.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = FrameView<'_>> {
         self.0.frames().iter().map(|frame| FrameView(frame))
@@ -166,6 +176,18 @@ impl<'a> FrameView<'a> {
     #[must_use]
     pub fn reg(&self, reg: Reg) -> ValueView<'a> {
         ValueView(self.0.reg(reg))
+    }
+
+    /// Whether its stack is the very same, in memory, as another's: then nothing in it differs.
+    #[must_use]
+    pub fn shares_stack(&self, other: &FrameView<'_>) -> bool {
+        std::rc::Rc::ptr_eq(&self.0.stack, &other.0.stack)
+    }
+
+    /// A slot of its stack by number, 0 being that at `r10 - 8`; `None` below what was used.
+    #[must_use]
+    pub fn slot(&self, index: usize) -> Option<SlotView<'a>> {
+        self.0.stack.slots().get(index).map(SlotView)
     }
 
     /// The slots of its stack as deep as it was used, that at `r10 - 8` first.
@@ -346,6 +368,13 @@ impl ValueView<'_> {
             BEYOND_PACKET_END => PacketRange::BeyondEnd,
             range => PacketRange::Bytes(range.try_into().unwrap_or(0)),
         }
+    }
+
+    /// Whether another is alike in everything that counts, ids included.
+    #[must_use]
+    pub fn is_same(&self, other: &ValueView<'_>) -> bool {
+        let (a, b) = (self.0, other.0);
+        a.same_but_ids(b) && (a.id, a.ref_id, a.dynptr_id) == (b.id, b.ref_id, b.dynptr_id)
     }
 
     /// The instruction that wrote it.

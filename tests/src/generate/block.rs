@@ -2,6 +2,8 @@
 //!
 //! A statement leaves every scalar register initialised and every pointer register as it was.
 
+mod proofs;
+
 use brolga_abi::{HelperId, NativeKind};
 use brolga_compiler::isa::{
     AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, Operand, Reg, Size, Width,
@@ -9,7 +11,9 @@ use brolga_compiler::isa::{
 
 use super::rng::Rng;
 use super::text::{Label, Text};
-use super::{ARRAY, GLOBAL, HASH, PERCPU_ARRAY, PERCPU_HASH, SCALARS, Subprog, reload_packet};
+use super::{
+    ARRAY, GLOBAL, HASH, PERCPU_ARRAY, PERCPU_HASH, Profile, SCALARS, Subprog, SubprogKind, reload_packet,
+};
 
 const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::DW];
 const WIDTHS: &[Width] = &[Width::W32, Width::W64];
@@ -76,6 +80,8 @@ pub(super) struct Block<'a> {
     pub depth: u32,
     /// Loops written so far: their bodies are run several times by a verifier.
     pub loops: u32,
+    /// What the program is made of.
+    pub profile: Profile,
 }
 
 impl Block<'_> {
@@ -128,7 +134,7 @@ impl Block<'_> {
     }
 
     /// After a call `r1` to `r5` hold nothing.
-    fn after_call(&mut self) {
+    pub fn after_call(&mut self) {
         for reg in [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5] {
             self.init(reg);
         }
@@ -136,6 +142,9 @@ impl Block<'_> {
 
     /// One statement; `nesting` is how many branches and loops it is in.
     pub fn statement(&mut self, nesting: u32) {
+        if self.profile == Profile::Proofs && !self.rng.one_in(3) {
+            return self.proof(nesting);
+        }
         match self.rng.below(24) {
             0..=6 => self.arithmetic(),
             7 | 8 => self.conversion(),
@@ -391,7 +400,7 @@ impl Block<'_> {
         }
         let pointer = self.rng.one_in(2);
         let start = self.text.label();
-        self.subprogs.push(Subprog { start, pointer, depth: self.depth + 1 });
+        self.subprogs.push(Subprog { start, pointer, depth: self.depth + 1, kind: SubprogKind::Static });
         if pointer {
             self.text.mov(Reg::R1, Reg::R10);
             self.text.add_imm(Reg::R1, -i32::from(SCALARS));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use brolga_abi::{MapKind, NativeKind};
 use brolga_compiler::isa::{AluOp, Cond, Insn, Operand, Reg, Size, Width};
-use brolga_compiler::program::{GlobalData, MapDef, MapId, Program};
+use brolga_compiler::program::{GlobalData, MapDef, MapId, Param, Program};
 
 use crate::case::Element;
 use crate::engines::{Input, Module};
@@ -67,9 +67,24 @@ pub fn maps() -> Arc<[MapDef]> {
     .into()
 }
 
+/// What programs are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// All instructions, on all engines.
+    Results,
+    /// Besides, what a verifier must think about: ranges, links, spills, joins, loops, callbacks, global functions.
+    Proofs,
+}
+
 /// The program of a seed.
 #[must_use]
 pub fn generate(seed: u64) -> Generated {
+    generate_with(seed, Profile::Results)
+}
+
+/// The program of a seed and a profile.
+#[must_use]
+pub fn generate_with(seed: u64, profile: Profile) -> Generated {
     let mut rng = Rng::new(seed);
     let kind = if rng.one_in(3) { NativeKind::RawMemory } else { NativeKind::Xdp };
     let mut data = vec![0; LENGTH];
@@ -83,16 +98,22 @@ pub fn generate(seed: u64) -> Generated {
     }
     let mut text = Text::default();
     let mut subprogs = Vec::new();
-    main(&mut rng, &mut text, kind, &mut subprogs);
+    main(&mut rng, &mut text, kind, profile, &mut subprogs);
     // Subprograms may call those that come after them; each call makes a new one while it is cheap.
     let mut at = 0;
     while at < subprogs.len() {
         let subprog = subprogs[at];
         at += 1;
-        body(&mut rng, &mut text, subprog, &mut subprogs);
+        body(&mut rng, &mut text, subprog, profile, &mut subprogs);
     }
+    let globals: Vec<_> = subprogs.iter().filter(|s| s.kind == SubprogKind::Global).collect();
+    let starts: Vec<_> = globals.iter().filter_map(|s| text.slot_of(s.start)).collect();
     let mut program =
         Program::from_insns(&format!("seed_{seed}"), kind.program_kind(), text.finish(), maps());
+    for subprog in program.subprogs.iter_mut().filter(|s| starts.contains(&s.start.index())) {
+        subprog.global = true;
+        subprog.params = vec![Param::Memory { size: 16, nonnull: false }, Param::Scalar];
+    }
     program.raw_memory_len = LENGTH as u32;
     Generated { module: Module::single(program), elements, input: Input { data } }
 }
@@ -104,11 +125,25 @@ pub(crate) struct Subprog {
     /// Whether `r1` points to 16 bytes of the caller's stack.
     pointer: bool,
     depth: u32,
+    kind: SubprogKind,
+}
+
+/// What a subprogram is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SubprogKind {
+    /// It does things and returns something.
+    Static,
+    /// It returns an offset.
+    Index,
+    /// A helper calls it with a round and a pointer.
+    Callback,
+    /// It is verified apart.
+    Global,
 }
 
 /// The main function: checks its packet, sets up its registers, does things, and mixes what came of
 /// them into `r0`.
-fn main(rng: &mut Rng, text: &mut Text, kind: NativeKind, subprogs: &mut Vec<Subprog>) {
+fn main(rng: &mut Rng, text: &mut Text, kind: NativeKind, profile: Profile, subprogs: &mut Vec<Subprog>) {
     let out = text.label();
     text.mov(Reg::R6, Reg::R1);
     init_stack(rng, text);
@@ -128,20 +163,34 @@ fn main(rng: &mut Rng, text: &mut Text, kind: NativeKind, subprogs: &mut Vec<Sub
             vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8]
         }
     };
-    let mut block = Block { rng, text, scalars, region: Some(region), kind, subprogs, depth: 0, loops: 0 };
+    let mut block =
+        Block { rng, text, scalars, region: Some(region), kind, subprogs, depth: 0, loops: 0, profile };
     block.init_scalars();
-    let statements = 4 + block.rng.below(24);
+    let statements = match profile {
+        Profile::Results => 4 + block.rng.below(24),
+        Profile::Proofs => 1 + block.rng.below(6),
+    };
     for _ in 0..statements {
         block.statement(0);
     }
-    block.mix();
+    if profile == Profile::Results {
+        block.mix();
+    }
     text.place(out);
     text.push(Insn::Exit);
 }
 
-fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, subprogs: &mut Vec<Subprog>) {
+fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, profile: Profile, subprogs: &mut Vec<Subprog>) {
     text.place(subprog.start);
     let out = text.label();
+    match subprog.kind {
+        SubprogKind::Static | SubprogKind::Index => {}
+        SubprogKind::Callback => text.mov(Reg::R1, Reg::R2),
+        SubprogKind::Global => {
+            text.mov_imm(Reg::R0, 0);
+            text.branch(Cond::Eq, Width::W64, Reg::R1, Operand::Imm(0), out);
+        }
+    }
     let region = subprog.pointer.then(|| {
         text.mov(Reg::R6, Reg::R1);
         text.mov_imm(Reg::R1, 17);
@@ -154,12 +203,25 @@ fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, subprogs: &mut Vec<Sub
     let scalars = vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8];
     let kind = NativeKind::RawMemory;
     let depth = subprog.depth;
-    let mut block = Block { rng, text, scalars, region, kind, subprogs, depth, loops: 0 };
-    let statements = 2 + block.rng.below(6);
-    for _ in 0..statements {
-        block.statement(1);
+    let mut block = Block { rng, text, scalars, region, kind, subprogs, depth, loops: 0, profile };
+    match (subprog.kind, profile) {
+        (SubprogKind::Index, _) => block.index_body(),
+        (_, Profile::Results) => {
+            for _ in 0..2 + block.rng.below(6) {
+                block.statement(1);
+            }
+            block.mix();
+        }
+        (_, Profile::Proofs) => {
+            block.after_call();
+            for _ in 0..1 + block.rng.below(3) {
+                block.statement(1);
+            }
+        }
     }
-    block.mix();
+    if subprog.kind == SubprogKind::Callback {
+        block.text.alu(AluOp::And, Reg::R0, Operand::Imm(1));
+    }
     text.place(out);
     text.push(Insn::Exit);
 }

@@ -7,12 +7,18 @@ use brolga_compiler::isa::{AluOp, Cond, Insn, Operand, Reg, Size, Width};
 use brolga_compiler::program::Program;
 
 use super::rng::Rng;
-use super::{Generated, generate};
+use super::{Generated, Profile, generate_with};
 
 /// The program of a seed, with one to three instructions changed.
 #[must_use]
 pub fn mutated(seed: u64) -> Generated {
-    let mut generated = generate(seed);
+    mutated_with(seed, Profile::Results)
+}
+
+/// The program of a seed and a profile, with one to three instructions changed.
+#[must_use]
+pub fn mutated_with(seed: u64, profile: Profile) -> Generated {
+    let mut generated = generate_with(seed, profile);
     let mut rng = Rng::new(!seed);
     let old = &generated.module.programs[0];
     let mut insns = old.insns.clone();
@@ -23,6 +29,11 @@ pub fn mutated(seed: u64) -> Generated {
     let kind = old.kind.expect("generated programs have a kind");
     let mut program = Program::from_insns(&old.name, kind, insns, old.maps.clone());
     program.raw_memory_len = old.raw_memory_len;
+    for subprog in &mut program.subprogs {
+        if let Some(known) = old.subprogs.iter().find(|known| known.start == subprog.start) {
+            subprog.clone_from(known);
+        }
+    }
     generated.module.programs[0] = program;
     generated
 }

@@ -91,6 +91,18 @@ impl Text {
         self.push(Insn::Call(CallTarget::Subprog(0)));
     }
 
+    /// `dst = &label`
+    pub fn function(&mut self, dst: Reg, to: Label) {
+        self.jumps.push((self.insns.len(), to));
+        self.load_imm64(dst, Imm64::Func(0));
+    }
+
+    /// The slot of a label that was placed.
+    #[must_use]
+    pub fn slot_of(&self, label: Label) -> Option<usize> {
+        self.labels[label.0]
+    }
+
     /// `goto label`, `may_goto label`, or whatever else is a jump.
     pub fn jump(&mut self, insn: Insn, to: Label) {
         self.jumps.push((self.insns.len(), to));
@@ -112,7 +124,9 @@ impl Text {
                 Insn::Branch { off, .. } | Insn::Ja { off } | Insn::MayGoto { off } => {
                     *off = near.expect("jumps of a generated program are near");
                 }
-                Insn::Gotol { off } | Insn::Call(CallTarget::Subprog(off)) => {
+                Insn::Gotol { off }
+                | Insn::Call(CallTarget::Subprog(off))
+                | Insn::LoadImm64 { imm: Imm64::Func(off), .. } => {
                     *off = i32::try_from(distance).expect("programs are small");
                 }
                 other => panic!("{other:?} is no jump"),

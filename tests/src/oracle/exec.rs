@@ -1,5 +1,6 @@
 //! The interpreter's loop: one exhaustive match over [`Insn`].
 
+use brolga_abi::HelperId;
 use brolga_compiler::isa::{
     AluOp, AtomicOp, CallTarget, Imm64, Insn, InsnIdx, LegacyOffset, Operand, Reg, Size, Width,
 };
@@ -7,7 +8,8 @@ use brolga_compiler::isa::{
 use super::fault::{Cause, Fault};
 use super::helpers::{self, After};
 use super::host;
-use super::memory::{RegionId, What};
+use super::maps::{E2BIG, EINVAL};
+use super::memory::{Memory, RegionId, What};
 use super::{Machine, alu};
 
 /// Addresses of functions, which nothing may read.
@@ -22,24 +24,91 @@ const MAX_LOOPS: u32 = 8 << 20;
 const MAX_TAIL_CALLS: u32 = 33;
 
 /// What a caller gets back when a function returns.
+#[derive(Clone, Debug)]
 struct Caller {
     program: usize,
     pc: usize,
-    saved: [Option<u64>; 5],
+    /// `r6` to `r10`; all of them where a helper called the function.
+    saved: [Option<u64>; Reg::COUNT],
     stack: RegionId,
     loops: u32,
+    /// A helper called the function: the round.
+    round: Option<u64>,
 }
 
-/// One run.
-struct Run<'m> {
-    machine: &'m mut Machine,
-    program: usize,
-    pc: usize,
+/// What runs on a machine: everything but memory.
+#[derive(Clone, Debug)]
+pub(super) struct Thread {
+    pub(super) program: usize,
+    pub(super) pc: usize,
     regs: [Option<u64>; Reg::COUNT],
     stack: RegionId,
     callers: Vec<Caller>,
     loops: u32,
     tail_calls: u32,
+    /// Rounds that the `bpf_loop` at `pc` has made, and whether its function asked to stop.
+    rounds: Option<(u64, bool)>,
+}
+
+impl Thread {
+    /// At the first instruction of a program.
+    pub(super) fn new(machine: &mut Machine, program: usize, r1: u64, r2: Option<u64>) -> Self {
+        let stack = machine.memory.add(What::Stack, vec![0; FRAME_BYTES], true);
+        let mut regs = [None; Reg::COUNT];
+        (regs[1], regs[2]) = (Some(r1), r2);
+        regs[10] = Some(machine.memory.address(stack, FRAME_BYTES as u64));
+        Self { program, pc: 0, regs, stack, callers: Vec::new(), loops: 0, tail_calls: 0, rounds: None }
+    }
+
+    /// How many functions are active.
+    pub(super) fn depth(&self) -> usize {
+        self.callers.len() + 1
+    }
+
+    /// What a register of an active function holds, 0 being the outermost; of callers only what a call keeps.
+    pub(super) fn reg(&self, frame: usize, reg: Reg) -> Option<u64> {
+        self.callers.get(frame).map_or(&self.regs, |caller| &caller.saved)[reg.index()]
+    }
+
+    /// The stack of an active function.
+    pub(super) fn stack(&self, frame: usize) -> RegionId {
+        self.callers.get(frame).map_or(self.stack, |caller| caller.stack)
+    }
+
+    /// One instruction. The result, at the end.
+    pub(super) fn step(&mut self, machine: &mut Machine) -> Result<Option<u64>, Fault> {
+        let mut run = Run { machine, thread: self };
+        match run.step() {
+            Ok(Next::Done(value)) => return Ok(Some(value)),
+            Ok(Next::Follow) => self.pc += 1,
+            Ok(Next::Jump(off)) => {
+                let target = self.pc as i64 + 1 + off;
+                match usize::try_from(target) {
+                    Ok(pc) => self.pc = pc,
+                    Err(_) => return Err(self.fault(machine, Cause::BadTarget(target))),
+                }
+            }
+            Err(cause) => return Err(self.fault(machine, cause)),
+        }
+        Ok(None)
+    }
+
+    /// Something that went wrong here.
+    pub(super) fn fault(&self, machine: &Machine, cause: Cause) -> Fault {
+        let at = InsnIdx(u32::try_from(self.pc).unwrap_or(u32::MAX));
+        Fault { program: machine.programs[self.program].name.clone(), at, cause }
+    }
+
+    /// The stacks are gone.
+    pub(super) fn end(&self, memory: &mut Memory) {
+        self.callers.iter().map(|c| c.stack).chain([self.stack]).for_each(|stack| memory.drop_now(stack));
+    }
+}
+
+/// One step of a thread.
+struct Run<'m> {
+    machine: &'m mut Machine,
+    thread: &'m mut Thread,
 }
 
 /// What an instruction leads to.
@@ -54,56 +123,33 @@ enum Next {
 
 /// Runs a program to its end.
 pub(super) fn run(machine: &mut Machine, program: usize, r1: u64, r2: Option<u64>) -> Result<u64, Fault> {
-    let stack = machine.memory.add(What::Stack, vec![0; FRAME_BYTES], true);
-    let mut run = Run {
-        program,
-        pc: 0,
-        regs: [None; Reg::COUNT],
-        stack,
-        callers: Vec::new(),
-        loops: 0,
-        tail_calls: 0,
-        machine,
-    };
-    run.regs[1] = Some(r1);
-    run.regs[2] = r2;
-    run.set_frame();
-    let mut fuel = run.machine.fuel;
+    let mut thread = Thread::new(machine, program, r1, r2);
+    let mut fuel = machine.fuel;
     let result = loop {
         if fuel == 0 {
-            break Err(Cause::OutOfFuel);
+            break Err(thread.fault(machine, Cause::OutOfFuel));
         }
         fuel -= 1;
-        match run.step() {
-            Ok(Next::Done(value)) => break Ok(value),
-            Ok(Next::Follow) => run.pc += 1,
-            Ok(Next::Jump(off)) => {
-                let target = run.pc as i64 + 1 + off;
-                match usize::try_from(target) {
-                    Ok(pc) => run.pc = pc,
-                    Err(_) => break Err(Cause::BadTarget(target)),
-                }
-            }
-            Err(cause) => break Err(cause),
+        match thread.step(machine) {
+            Ok(None) => {}
+            Ok(Some(value)) => break Ok(value),
+            Err(fault) => break Err(fault),
         }
     };
-    let at = InsnIdx(u32::try_from(run.pc).unwrap_or(u32::MAX));
-    let name = run.machine.programs[run.program].name.clone();
-    let frames = run.callers.iter().map(|c| c.stack).chain([run.stack]).collect::<Vec<_>>();
-    frames.into_iter().for_each(|f| run.machine.memory.drop_now(f));
-    result.map_err(|cause| Fault { program: name, at, cause })
+    thread.end(&mut machine.memory);
+    result
 }
 
 impl Run<'_> {
     fn get(&self, reg: Reg) -> Result<u64, Cause> {
-        self.regs[reg.index()].ok_or(Cause::UninitialisedRegister(reg))
+        self.thread.regs[reg.index()].ok_or(Cause::UninitialisedRegister(reg))
     }
 
     fn set(&mut self, reg: Reg, value: u64) -> Result<(), Cause> {
         if reg == Reg::R10 {
             return Err(Cause::FramePointerWritten);
         }
-        self.regs[reg.index()] = Some(value);
+        self.thread.regs[reg.index()] = Some(value);
         Ok(())
     }
 
@@ -119,12 +165,12 @@ impl Run<'_> {
     }
 
     fn set_frame(&mut self) {
-        self.regs[10] = Some(self.machine.memory.address(self.stack, FRAME_BYTES as u64));
+        self.thread.regs[10] = Some(self.machine.memory.address(self.thread.stack, FRAME_BYTES as u64));
     }
 
     fn step(&mut self) -> Result<Next, Cause> {
-        let Some(insn) = self.machine.programs[self.program].insns.get(self.pc).copied() else {
-            return Err(Cause::BadTarget(self.pc as i64));
+        let Some(insn) = self.machine.programs[self.thread.program].insns.get(self.thread.pc).copied() else {
+            return Err(Cause::BadTarget(self.thread.pc as i64));
         };
         match insn {
             Insn::Alu { op, width, dst, src } => {
@@ -145,7 +191,7 @@ impl Run<'_> {
                 self.set(dst, value)?;
                 return Ok(Next::Jump(1));
             }
-            Insn::SecondSlot => return Err(Cause::BadTarget(self.pc as i64)),
+            Insn::SecondSlot => return Err(Cause::BadTarget(self.thread.pc as i64)),
             Insn::Load { size, signed, dst, base, off } => {
                 let address = self.address(base, off)?;
                 let loaded = self.machine.memory.load(address, size)?;
@@ -171,8 +217,12 @@ impl Run<'_> {
             Insn::Ja { off } => return Ok(Next::Jump(i64::from(off))),
             Insn::Gotol { off } => return Ok(Next::Jump(i64::from(off))),
             Insn::MayGoto { off } => {
-                self.loops += 1;
-                return Ok(if self.loops > MAX_LOOPS { Next::Jump(i64::from(off)) } else { Next::Follow });
+                self.thread.loops += 1;
+                return Ok(if self.thread.loops > MAX_LOOPS {
+                    Next::Jump(i64::from(off))
+                } else {
+                    Next::Follow
+                });
             }
             Insn::Branch { cond, width, dst, src, off } => {
                 let (left, right) = (self.get(dst)?, self.operand(src)?);
@@ -204,7 +254,7 @@ impl Run<'_> {
                 let region = region.ok_or_else(|| Cause::Unsupported("a direct value of this map".into()))?;
                 Ok(machine.memory.address(region, u64::from(off)))
             }
-            Imm64::Func(off) => Ok(FUNCTIONS + (self.pc as i64 + 1 + i64::from(off)).cast_unsigned()),
+            Imm64::Func(off) => Ok(FUNCTIONS + (self.thread.pc as i64 + 1 + i64::from(off)).cast_unsigned()),
             Imm64::MapFd(_) | Imm64::MapFdValue { .. } => Err(Cause::Unsupported("file descriptors".into())),
             Imm64::BtfId { .. } => Err(Cause::Unsupported("kernel variables".into())),
         }
@@ -272,85 +322,129 @@ impl Run<'_> {
     }
 
     fn clobber(&mut self, range: std::ops::Range<usize>) {
-        self.regs[range].fill(None);
+        self.thread.regs[range].fill(None);
     }
 
     fn call(&mut self, target: CallTarget) -> Result<Next, Cause> {
         match target {
+            CallTarget::Helper(number) if number == HelperId::Loop.info().number => self.bpf_loop(),
             CallTarget::Helper(number) => {
-                let args = [1, 2, 3, 4, 5].map(|i| self.regs[i]);
+                let args = [1, 2, 3, 4, 5].map(|i| self.thread.regs[i]);
                 let after = helpers::call(self.machine, number, args)?;
                 self.clobber(0..6);
                 match after {
-                    After::Value(value) => self.regs[0] = Some(value),
+                    After::Value(value) => self.thread.regs[0] = Some(value),
                     After::Nothing => {}
                     After::TailCall(program) => return Ok(self.tail_call(program)),
                 }
                 Ok(Next::Follow)
             }
             CallTarget::Subprog(off) => {
-                if self.callers.len() + 1 >= MAX_FRAMES {
+                if self.thread.callers.len() + 1 >= MAX_FRAMES {
                     return Err(Cause::CallDepth);
                 }
-                let saved = [6, 7, 8, 9, 10].map(|i| self.regs[i]);
-                self.callers.push(Caller {
-                    program: self.program,
-                    pc: self.pc,
-                    saved,
-                    stack: self.stack,
-                    loops: std::mem::take(&mut self.loops),
-                });
-                self.clobber(0..1);
-                self.clobber(6..10);
-                self.stack = self.machine.memory.add(What::Stack, vec![0; FRAME_BYTES], true);
-                self.set_frame();
+                self.enter(None);
                 Ok(Next::Jump(i64::from(off)))
             }
             CallTarget::Kfunc { id, module: CallTarget::HOST } => {
                 let index = usize::try_from(id).unwrap_or(usize::MAX);
-                let functions = std::sync::Arc::clone(&self.machine.programs[self.program].host_functions);
+                let functions =
+                    std::sync::Arc::clone(&self.machine.programs[self.thread.program].host_functions);
                 let unknown = || Cause::Unsupported(format!("host function {id}"));
                 let function = functions.get(index).ok_or_else(unknown)?;
-                let args = [1, 2, 3, 4, 5].map(|i| self.regs[i]);
+                let args = [1, 2, 3, 4, 5].map(|i| self.thread.regs[i]);
                 let result = host::call(self.machine, function, args)?;
                 self.clobber(0..6);
-                self.regs[0] = result;
+                self.thread.regs[0] = result;
                 Ok(Next::Follow)
             }
             CallTarget::Kfunc { id, .. } => Err(Cause::Unsupported(format!("kernel function {id}"))),
         }
     }
 
+    /// Makes a frame for a function, which gets `r1` to `r5`.
+    fn enter(&mut self, round: Option<u64>) {
+        let mut saved = self.thread.regs;
+        if round.is_none() {
+            saved[..6].fill(None);
+        }
+        let thread = &mut *self.thread;
+        thread.callers.push(Caller {
+            program: thread.program,
+            pc: thread.pc,
+            saved,
+            stack: thread.stack,
+            loops: std::mem::take(&mut thread.loops),
+            round,
+        });
+        self.clobber(0..1);
+        self.clobber(6..10);
+        self.thread.stack = self.machine.memory.add(What::Stack, vec![0; FRAME_BYTES], true);
+        self.set_frame();
+    }
+
+    /// `bpf_loop(rounds, function, context, flags)`: the function returns to the call, which then goes on with the next
+    /// round or ends.
+    fn bpf_loop(&mut self) -> Result<Next, Cause> {
+        let wrong = |expected| Cause::WrongArgument { helper: "bpf_loop", expected };
+        let arg = |i: usize| self.thread.regs[i].ok_or(wrong("an initialised argument register"));
+        let (count, function, context, flags) = (arg(1)? & 0xffff_ffff, arg(2)?, arg(3)?, arg(4)?);
+        let (round, stop) = self.thread.rounds.take().unwrap_or((0, false));
+        let result = match () {
+            () if flags != 0 => EINVAL,
+            () if count > u64::from(MAX_LOOPS) => E2BIG,
+            () if stop || round >= count => round.cast_signed(),
+            () => {
+                let target = function.checked_sub(FUNCTIONS).ok_or(wrong("a function"))?.cast_signed();
+                if self.thread.callers.len() + 1 >= MAX_FRAMES {
+                    return Err(Cause::CallDepth);
+                }
+                self.enter(Some(round));
+                self.clobber(0..6);
+                (self.thread.regs[1], self.thread.regs[2]) = (Some(round), Some(context));
+                return Ok(Next::Jump(target - self.thread.pc as i64 - 1));
+            }
+        };
+        self.clobber(0..6);
+        self.thread.regs[0] = Some(result.cast_unsigned());
+        Ok(Next::Follow)
+    }
+
     /// The target takes the place of the current function: its caller gets the target's result.
     fn tail_call(&mut self, program: usize) -> Next {
-        if self.tail_calls >= MAX_TAIL_CALLS {
+        if self.thread.tail_calls >= MAX_TAIL_CALLS {
             return Next::Follow;
         }
-        self.tail_calls += 1;
-        self.machine.memory.drop_now(self.stack);
-        self.stack = self.machine.memory.add(What::Stack, vec![0; FRAME_BYTES], true);
-        self.loops = 0;
-        self.regs = [None; Reg::COUNT];
-        self.regs[1] = self.machine.context.map(|c| self.machine.memory.address(c, 0));
+        self.thread.tail_calls += 1;
+        self.machine.memory.drop_now(self.thread.stack);
+        self.thread.stack = self.machine.memory.add(What::Stack, vec![0; FRAME_BYTES], true);
+        self.thread.loops = 0;
+        self.thread.regs = [None; Reg::COUNT];
+        self.thread.regs[1] = self.machine.context.map(|c| self.machine.memory.address(c, 0));
         self.set_frame();
-        self.program = program;
-        self.pc = 0;
+        self.thread.program = program;
+        self.thread.pc = 0;
         Next::Jump(-1)
     }
 
     /// Returns from the current function.
     fn leave(&mut self, value: u64) -> Next {
-        let Some(caller) = self.callers.pop() else { return Next::Done(value) };
-        self.machine.memory.drop_now(self.stack);
-        self.stack = caller.stack;
-        self.program = caller.program;
-        self.pc = caller.pc;
-        self.loops = caller.loops;
-        self.clobber(0..6);
-        self.regs[0] = Some(value);
-        for (i, saved) in caller.saved.into_iter().enumerate() {
-            self.regs[6 + i] = saved;
+        let Some(caller) = self.thread.callers.pop() else { return Next::Done(value) };
+        self.machine.memory.drop_now(self.thread.stack);
+        self.thread.stack = caller.stack;
+        self.thread.program = caller.program;
+        self.thread.pc = caller.pc;
+        self.thread.loops = caller.loops;
+        self.thread.regs = caller.saved;
+        match caller.round {
+            Some(round) => {
+                self.thread.rounds = Some((round + 1, value != 0));
+                Next::Jump(-1)
+            }
+            None => {
+                self.thread.regs[0] = Some(value);
+                Next::Follow
+            }
         }
-        Next::Follow
     }
 }

@@ -175,19 +175,23 @@ impl Memory {
 
     /// Bytes that a program reads.
     pub fn read(&mut self, address: u64, size: usize) -> Result<Vec<u8>, Cause> {
+        self.view(address, size).map(<[u8]>::to_vec)
+    }
+
+    fn view(&mut self, address: u64, size: usize) -> Result<&[u8], Cause> {
         if size == 0 {
-            return Ok(Vec::new());
+            return Ok(&[]);
         }
         if address >> 32 == 0 {
             let range = self.packet_range(address, size)?;
-            return Ok(self.packet.bytes[range].to_vec());
+            return Ok(&self.packet.bytes[range]);
         }
         let (id, range) = self.region_range(address, size)?;
         let region = self.regions[id.0 as usize].as_ref().expect("just found");
         if region.what == What::Stack {
             self.uninitialised_reads += region.written[range.clone()].iter().filter(|w| !**w).count() as u64;
         }
-        Ok(region.bytes[range].to_vec())
+        Ok(&region.bytes[range])
     }
 
     /// Bytes that a program writes.
@@ -214,12 +218,14 @@ impl Memory {
 
     /// A value that a program loads, zero-extended.
     pub fn load(&mut self, address: u64, size: Size) -> Result<u64, Cause> {
-        let mut bytes = self.read(address, size.bytes() as usize)?;
-        if self.order == ByteOrder::Big {
-            bytes.reverse();
-        }
+        let order = self.order;
+        let bytes = self.view(address, size.bytes() as usize)?;
         let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(&bytes);
+        let word_bytes = &mut word[..bytes.len()];
+        word_bytes.copy_from_slice(bytes);
+        if order == ByteOrder::Big {
+            word_bytes.reverse();
+        }
         Ok(u64::from_le_bytes(word))
     }
 

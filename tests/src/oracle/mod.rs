@@ -12,6 +12,7 @@ pub mod helpers;
 pub mod host;
 pub mod maps;
 pub mod memory;
+mod stepper;
 
 use brolga_abi::{NativeKind, ProgramKind};
 use brolga_compiler::isa::{Endianness, InsnIdx};
@@ -20,6 +21,7 @@ use brolga_compiler::program::Program;
 pub use fault::{Cause, Fault};
 use maps::Map;
 use memory::{ByteOrder, Memory, Packet, RegionId, What};
+pub use stepper::{Place, Stepper};
 
 use crate::engines::{Input, Module, Output};
 
@@ -105,10 +107,7 @@ impl Machine {
             let cause = Cause::Unsupported("programs of this kind".to_owned());
             return Err(Fault { program: self.programs[program].name.clone(), at: InsnIdx(0), cause });
         };
-        self.memory.order = match self.programs[program].endianness {
-            Endianness::Little => ByteOrder::Little,
-            Endianness::Big => ByteOrder::Big,
-        };
+        self.set_order(program);
         let (region, r1, r2) = self.enter(kind, &input.data);
         let result = exec::run(self, program, r1, r2);
         let (data, meta) = match kind {
@@ -120,11 +119,28 @@ impl Machine {
             NativeKind::RawMemory => (self.memory.bytes(region).to_vec(), Vec::new()),
         };
         self.memory.release(region);
+        self.end_run();
+        result.map(|ret| Output { ret, data, meta })
+    }
+
+    fn set_order(&mut self, program: usize) {
+        self.memory.order = match self.programs[program].endianness {
+            Endianness::Little => ByteOrder::Little,
+            Endianness::Big => ByteOrder::Big,
+        };
+    }
+
+    fn end_run(&mut self) {
         self.memory.end_run();
         self.memory.packet = Packet::default();
         self.context = None;
         self.uninitialised_reads += std::mem::take(&mut self.memory.uninitialised_reads);
-        result.map(|ret| Output { ret, data, meta })
+    }
+
+    /// How many maps there are.
+    #[must_use]
+    pub fn maps(&self) -> usize {
+        self.maps.len()
     }
 
     /// The map with an index, and memory to work on it.

@@ -1,0 +1,673 @@
+//! Statements that make a verifier think: a number becomes bounded somehow, travels, and is used as an offset.
+//!
+//! What is written here is safe for every input, and most of it is what Linux's verifier can follow. Bounds are tracked while
+//! writing, so that accesses fit exactly; a verifier that takes a bound for tighter than it is goes wrong at the edge.
+
+use brolga_abi::HelperId;
+use brolga_compiler::isa::{AluOp, Cond, Imm64, Insn, Operand, Reg, Size, Width};
+
+use super::{Block, SIZES};
+use crate::generate::text::Label;
+use crate::generate::{ARRAY, GLOBAL, HASH, PERCPU_ARRAY, SCALARS, Subprog, SubprogKind};
+
+/// Registers that may hold anything for a while.
+const SCRATCH: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
+/// Slots of a function's own: below the scalars and the spilled pointers.
+const SLOT: i16 = -SCALARS - 16;
+
+/// What is known of a number.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    lo: i64,
+    hi: i64,
+}
+
+impl Block<'_> {
+    /// One statement.
+    pub fn proof(&mut self, nesting: u32) {
+        match self.rng.below(16) {
+            0..=3 => self.bounded_access(),
+            4 | 5 => self.joined_access(),
+            6 | 7 => self.probe(),
+            8 => self.linked_access(),
+            9 => self.spilled_access(),
+            10 => self.index_loop(nesting),
+            11 => self.nullable_copies(),
+            12 => self.guarded_later(),
+            13 => self.call_back(nesting),
+            14 => self.call_global(),
+            _ => self.returned_index(),
+        }
+    }
+
+    /// Gives a register a number that depends on the input, as a rule.
+    fn unknown(&mut self, reg: Reg) {
+        match self.region {
+            Some(region) if !self.rng.one_in(8) => {
+                let size = self.rng.pick(SIZES);
+                let off = self.region_offset(region, size);
+                let signed = size != Size::DW && self.rng.one_in(4);
+                self.text.push(Insn::Load { size, signed, dst: reg, base: region.base, off });
+            }
+            _ => self.init(reg),
+        }
+    }
+
+    /// Two scratch registers, one for a number and one for a pointer.
+    fn scratch(&mut self) -> (Reg, Reg) {
+        let first = self.rng.below(5) as usize;
+        let second = (first + 1 + self.rng.below(4) as usize) % 5;
+        (SCRATCH[first], SCRATCH[second])
+    }
+
+    /// The third of three registers.
+    fn another(&self, a: Reg, b: Reg) -> Reg {
+        SCRATCH.into_iter().find(|r| *r != a && *r != b).expect("there are five")
+    }
+
+    fn alu32(&mut self, op: AluOp, dst: Reg, src: Operand) {
+        self.text.push(Insn::Alu { op, width: Width::W32, dst, src });
+    }
+
+    fn branch_imm(&mut self, cond: Cond, width: Width, dst: Reg, imm: i64, to: Label) {
+        let imm = i32::try_from(imm).expect("bounds are small");
+        self.text.branch(cond, width, dst, Operand::Imm(imm), to);
+    }
+
+    /// Leaves `reg` in 0..=max, or goes to `skip`. What it is exactly is the result.
+    fn bound(&mut self, reg: Reg, max: i64, skip: Label) -> Bounds {
+        let mask = (1i64 << (63 - (max + 1).leading_zeros())) - 1;
+        let small = |x: i64| Operand::Imm(i32::try_from(x).expect("bounds are small"));
+        let (w32, w64) = (Width::W32, Width::W64);
+        let upto = |hi| Bounds { lo: 0, hi };
+        match self.rng.below(17) {
+            0 => {
+                self.text.alu(AluOp::And, reg, small(mask));
+                upto(mask)
+            }
+            1 => {
+                self.branch_imm(Cond::Gt, w64, reg, max, skip);
+                upto(max)
+            }
+            2 => {
+                self.branch_imm(Cond::Gt, w32, reg, max, skip);
+                self.alu32(AluOp::Mov, reg, Operand::Reg(reg));
+                upto(max)
+            }
+            3 => {
+                self.branch_imm(Cond::Sgt, w64, reg, max, skip);
+                self.branch_imm(Cond::Slt, w64, reg, 0, skip);
+                upto(max)
+            }
+            4 => {
+                self.alu32(AluOp::Mov, reg, Operand::Reg(reg));
+                self.branch_imm(Cond::Slt, w32, reg, 0, skip);
+                self.branch_imm(Cond::Sge, w32, reg, max + 1, skip);
+                upto(max)
+            }
+            5 => {
+                self.branch_imm(Cond::Ge, w64, reg, max + 1, skip);
+                upto(max)
+            }
+            6 => {
+                let fine = self.text.label();
+                self.branch_imm(Cond::Lt, w64, reg, max + 1, fine);
+                self.text.jump(Insn::Ja { off: 0 }, skip);
+                self.text.place(fine);
+                upto(max)
+            }
+            7 => {
+                self.branch_imm(Cond::Set, w64, reg, !mask, skip);
+                upto(mask)
+            }
+            8 => {
+                let bits = i64::from(mask.count_ones());
+                self.text.alu(AluOp::Rsh, reg, small((64 - bits).min(63)));
+                upto(if bits == 0 { 1 } else { mask })
+            }
+            9 => {
+                self.text.alu(AluOp::Mod, reg, small(max + 1));
+                upto(max)
+            }
+            10 => {
+                self.branch_imm(Cond::Sgt, w32, reg, max, skip);
+                self.branch_imm(Cond::Slt, w32, reg, 0, skip);
+                self.text.alu(AluOp::Lsh, reg, small(32));
+                let op = self.rng.pick(&[AluOp::Arsh, AluOp::Rsh]);
+                self.text.alu(op, reg, small(32));
+                upto(max)
+            }
+            11 => {
+                let from = self.rng.pick(&[Size::B, Size::H, Size::W]);
+                self.text.push(Insn::MovSx { width: w64, from, dst: reg, src: reg });
+                self.branch_imm(Cond::Slt, w64, reg, 0, skip);
+                self.branch_imm(Cond::Sgt, w64, reg, max, skip);
+                upto(max)
+            }
+            12 if mask > 0 => {
+                self.text.alu(AluOp::And, reg, small(mask));
+                self.branch_imm(Cond::Eq, w64, reg, mask, skip);
+                upto(mask - 1)
+            }
+            13 => {
+                // Bounded by another number, which is bounded.
+                let other = self.another(reg, reg);
+                self.text.alu(AluOp::And, other, small(mask));
+                let cond = self.rng.pick(&[Cond::Gt, Cond::Ge]);
+                self.text.branch(cond, w64, reg, Operand::Reg(other), skip);
+                upto(mask)
+            }
+            14 => {
+                let other = self.another(reg, reg);
+                self.text.mov_imm(other, i32::try_from(max).expect("bounds are small"));
+                self.text.branch(Cond::Lt, w64, other, Operand::Reg(reg), skip);
+                upto(max)
+            }
+            15 => {
+                // 32 bits, signed, from below zero: then moved up.
+                let half = max / 2;
+                self.branch_imm(Cond::Slt, w32, reg, -half, skip);
+                self.branch_imm(Cond::Sgt, w32, reg, half, skip);
+                self.text.push(Insn::MovSx { width: w64, from: Size::W, dst: reg, src: reg });
+                self.text.alu(AluOp::Add, reg, small(half));
+                upto(2 * half)
+            }
+            _ => {
+                let fine = self.text.label();
+                self.text.alu(AluOp::And, reg, small(0xff));
+                self.branch_imm(Cond::Sle, w32, reg, max, fine);
+                self.text.jump(Insn::Ja { off: 0 }, skip);
+                self.text.place(fine);
+                upto(max.min(0xff))
+            }
+        }
+    }
+
+    /// Arithmetic on a bounded number; the result is in 0..=limit where the input was.
+    fn adorn(&mut self, reg: Reg, known: Bounds, limit: i64) -> Bounds {
+        let Bounds { lo, hi } = known;
+        let imm = |x: i64| Operand::Imm(i32::try_from(x).expect("bounds are small"));
+        let room = limit - hi;
+        let width = self.rng.pick(&[Width::W32, Width::W64]);
+        let mut alu = |op, src| self.text.push(Insn::Alu { op, width, dst: reg, src });
+        match self.rng.below(9) {
+            0 if room > 0 => {
+                let by = i64::from(self.rng.below(u32::try_from(room).unwrap_or(1)) + 1);
+                alu(AluOp::Add, imm(by));
+                Bounds { lo: lo + by, hi: hi + by }
+            }
+            1 if 2 * hi <= limit => {
+                alu(AluOp::Mul, imm(2));
+                Bounds { lo: 2 * lo, hi: 2 * hi }
+            }
+            2 if 4 * hi <= limit => {
+                alu(AluOp::Lsh, imm(2));
+                Bounds { lo: 4 * lo, hi: 4 * hi }
+            }
+            3 => {
+                alu(AluOp::Rsh, imm(1));
+                Bounds { lo: lo >> 1, hi: hi >> 1 }
+            }
+            4 => {
+                // Upside down: hi - reg.
+                self.text.push(Insn::Neg { width, dst: reg });
+                self.text.push(Insn::Alu { op: AluOp::Add, width, dst: reg, src: imm(hi) });
+                Bounds { lo: 0, hi: hi - lo }
+            }
+            5 if hi >= 0 => {
+                let ones = (1i64 << (64 - hi.leading_zeros())) - 1;
+                if ones > limit {
+                    return known;
+                }
+                let op = self.rng.pick(&[AluOp::Xor, AluOp::Or]);
+                let by = i64::from(self.rng.below(u32::try_from(ones + 1).expect("bounds are small")));
+                self.text.push(Insn::Alu { op, width, dst: reg, src: imm(by) });
+                Bounds { lo: 0, hi: ones }
+            }
+            6 => {
+                alu(AluOp::Arsh, imm(1));
+                Bounds { lo: lo >> 1, hi: hi >> 1 }
+            }
+            7 if lo > 0 => {
+                alu(AluOp::Sub, imm(lo));
+                Bounds { lo: 0, hi: hi - lo }
+            }
+            _ => known,
+        }
+    }
+
+    /// Uses a number in 0..=hi as an offset, exactly at the edge of what is there.
+    fn use_index(&mut self, index: Reg, pointer: Reg, hi: i64, skip: Label) {
+        let size = self.rng.pick(SIZES);
+        let hi = i32::try_from(hi).expect("bounds are small");
+        let end = hi + size.bytes().cast_signed();
+        let fits = |len: u32| end <= len.cast_signed();
+        match self.rng.below(4) {
+            0 if fits(16) => {
+                let map = self.rng.pick(&[ARRAY, HASH, PERCPU_ARRAY]);
+                self.text.store(Size::W, Reg::R10, SLOT, Operand::Imm(self.rng.below(5).cast_signed()));
+                // The call destroys it.
+                self.text.store(Size::DW, Reg::R10, SLOT - 8, Operand::Reg(index));
+                self.text.load_imm64(Reg::R1, Imm64::MapIdx(map));
+                self.text.mov(Reg::R2, Reg::R10);
+                self.text.add_imm(Reg::R2, SLOT.into());
+                self.call(HelperId::MapLookupElem);
+                self.after_call();
+                self.text.load(Size::DW, index, Reg::R10, SLOT - 8);
+                self.text.mov(pointer, Reg::R0);
+                let null = self.text.label();
+                self.text.branch(Cond::Eq, Width::W64, Reg::R0, Operand::Imm(0), null);
+                self.moved_access(index, pointer, size, 16 - end);
+                self.text.place(null);
+                self.text.mov_imm(Reg::R0, 3);
+            }
+            1 if fits(32) => {
+                self.text.load_imm64(pointer, Imm64::MapIdxValue { index: GLOBAL, off: 0 });
+                self.moved_access(index, pointer, size, 32 - end);
+            }
+            2 if hi < i32::from(SCALARS) => {
+                self.text.mov(pointer, Reg::R10);
+                self.text.add_imm(pointer, -1 - hi);
+                self.moved_access(index, pointer, Size::B, 0);
+            }
+            _ => self.region_index(index, pointer, hi, skip),
+        }
+    }
+
+    fn region_index(&mut self, index: Reg, pointer: Reg, hi: i32, skip: Label) {
+        let Some(region) = self.region else { return };
+        let size = if region.aligned { Size::B } else { self.rng.pick(SIZES) };
+        let end = hi + size.bytes().cast_signed();
+        self.text.mov(pointer, region.base);
+        let Some(packet_end) = region.end else {
+            if end <= region.len.cast_signed() {
+                self.moved_access(index, pointer, size, region.len.cast_signed() - end);
+            }
+            return;
+        };
+        self.text.alu(AluOp::Add, pointer, Operand::Reg(index));
+        let other = self.another(index, pointer);
+        self.text.mov(other, pointer);
+        let bytes = size.bytes().cast_signed();
+        self.text.add_imm(other, bytes);
+        let (past, ends) = (Operand::Reg(packet_end), Operand::Reg(other));
+        match self.rng.below(4) {
+            0 => self.text.branch(Cond::Gt, Width::W64, other, past, skip),
+            1 => self.text.branch(Cond::Lt, Width::W64, packet_end, ends, skip),
+            2 => {
+                let fine = self.text.label();
+                self.text.branch(Cond::Le, Width::W64, other, past, fine);
+                self.text.jump(Insn::Ja { off: 0 }, skip);
+                self.text.place(fine);
+            }
+            _ => {
+                let fine = self.text.label();
+                self.text.branch(Cond::Ge, Width::W64, packet_end, ends, fine);
+                self.text.jump(Insn::Ja { off: 0 }, skip);
+                self.text.place(fine);
+            }
+        }
+        self.text.mov_imm(other, 9);
+        self.access_at(pointer, size, 0, &[pointer, index]);
+    }
+
+    /// `pointer += index`, and an access that may go `room` bytes further.
+    fn moved_access(&mut self, index: Reg, pointer: Reg, size: Size, room: i32) {
+        self.text.alu(AluOp::Add, pointer, Operand::Reg(index));
+        let off = i16::try_from(room).unwrap_or(0);
+        self.access_at(pointer, size, off, &[pointer, index, Reg::R0]);
+    }
+
+    /// An access that neither loads into nor stores from some registers.
+    fn access_at(&mut self, base: Reg, size: Size, off: i16, but: &[Reg]) {
+        let scalars = self.scalars.clone();
+        self.scalars.retain(|r| !but.contains(r));
+        self.access(base, size, off);
+        self.scalars = scalars;
+    }
+
+    /// Where an access was skipped or made: all registers that it used are numbers again.
+    fn leave_access(&mut self, index: Reg, pointer: Reg, skip: Label) {
+        self.text.place(skip);
+        let other = self.another(index, pointer);
+        self.init(pointer);
+        self.init(other);
+    }
+
+    /// A limit of offsets.
+    fn limit(&mut self) -> i64 {
+        i64::from(self.rng.pick(&[1, 3, 7, 8, 12, 15, 24, 31, 40]))
+    }
+
+    fn bounded_access(&mut self) {
+        let (index, pointer) = self.scratch();
+        let skip = self.text.label();
+        let limit = self.limit();
+        self.unknown(index);
+        let mut known = self.bound(index, limit, skip);
+        for _ in 0..self.rng.below(3) {
+            known = self.adorn(index, known, limit);
+        }
+        self.use_index(index, pointer, known.hi, skip);
+        self.leave_access(index, pointer, skip);
+    }
+
+    /// Paths come together with different numbers, which count later.
+    fn joined_access(&mut self) {
+        let (index, pointer) = self.scratch();
+        let (skip, other, joined) = (self.text.label(), self.text.label(), self.text.label());
+        let limit = self.limit();
+        let numbers = [0, 1, limit / 2, limit, limit];
+        let (a, b) = (self.rng.pick(&numbers), self.rng.pick(&numbers));
+        let deciding = self.another(index, pointer);
+        self.unknown(deciding);
+        let imm = |x: i64| i32::try_from(x).expect("bounds are small");
+        let (cond, width) = (self.rng.pick(super::CONDS), self.rng.pick(super::WIDTHS));
+        let (first, second) = if self.rng.one_in(2) { (a, b) } else { (b, a) };
+        self.text.mov_imm(index, imm(first));
+        self.text.branch(cond, width, deciding, Operand::Imm(self.rng.imm()), other);
+        self.text.mov_imm(index, imm(second));
+        if self.rng.one_in(3) {
+            self.text.jump(Insn::Ja { off: 0 }, joined);
+            self.text.place(other);
+            self.text.add_imm(index, 0);
+        } else {
+            self.text.place(other);
+        }
+        self.text.place(joined);
+        self.init(deciding);
+        // Long enough for a checkpoint.
+        for _ in 0..self.rng.below(8) {
+            self.text.add_imm(deciding, 1);
+        }
+        let again = self.text.label();
+        self.text.branch(Cond::Eq, Width::W64, deciding, Operand::Imm(self.rng.imm()), again);
+        self.text.place(again);
+        match self.rng.below(4) {
+            0 => {
+                self.text.store(Size::DW, Reg::R10, SLOT, Operand::Reg(index));
+                self.unknown(index);
+                self.text.load(Size::DW, index, Reg::R10, SLOT);
+            }
+            1 => {
+                self.text.mov(pointer, index);
+                self.unknown(index);
+                self.text.mov(index, pointer);
+            }
+            2 => self.alu32(AluOp::Mov, index, Operand::Reg(index)),
+            _ => {}
+        }
+        self.use_index(index, pointer, first.max(second), skip);
+        self.leave_access(index, pointer, skip);
+    }
+
+    /// Comparisons near the bounds of a number: some ways are impossible.
+    fn probe(&mut self) {
+        let (reg, copy) = self.scratch();
+        let skip = self.text.label();
+        let limit = self.limit();
+        self.unknown(reg);
+        let mut known = self.bound(reg, limit, skip);
+        for _ in 0..self.rng.below(3) {
+            known = self.adorn(reg, known, 4 * limit);
+        }
+        self.text.mov(copy, reg);
+        if self.rng.one_in(2) {
+            self.text.add_imm(copy, self.rng.below(9).cast_signed() - 4);
+        }
+        for _ in 0..1 + self.rng.below(3) {
+            let near = self.rng.pick(&[known.lo, known.hi, (known.lo + known.hi) / 2]);
+            let imm = near + i64::from(self.rng.below(5)) - 2;
+            let (cond, width) = (self.rng.pick(super::CONDS), self.rng.pick(super::WIDTHS));
+            let on = self.rng.pick(&[reg, reg, copy]);
+            let over = self.text.label();
+            self.branch_imm(cond, width, on, imm, over);
+            let seen = self.another(reg, copy);
+            self.text.add_imm(seen, 1);
+            self.text.place(over);
+        }
+        self.text.place(skip);
+        self.init(copy);
+    }
+
+    /// One number is bounded, another that was copied from it is used.
+    fn linked_access(&mut self) {
+        let (index, pointer) = self.scratch();
+        let copy = self.another(index, pointer);
+        let skip = self.text.label();
+        let limit = self.limit();
+        self.unknown(index);
+        let shift = i64::from(self.rng.below(4));
+        let cut = self.rng.one_in(3);
+        if cut {
+            self.text.alu(AluOp::And, index, Operand::Imm(0xffff));
+        }
+        if cut && self.rng.one_in(2) {
+            self.alu32(AluOp::Mov, copy, Operand::Reg(index));
+        } else {
+            self.text.mov(copy, index);
+        }
+        if shift > 0 {
+            self.text.add_imm(copy, i32::try_from(shift).expect("small"));
+        }
+        match self.rng.below(3) {
+            0 => self.branch_imm(Cond::Gt, Width::W64, index, limit, skip),
+            1 => self.branch_imm(Cond::Ge, Width::W64, index, limit + 1, skip),
+            _ => {
+                let fine = self.text.label();
+                self.branch_imm(Cond::Le, Width::W64, index, limit, fine);
+                self.text.jump(Insn::Ja { off: 0 }, skip);
+                self.text.place(fine);
+            }
+        }
+        self.use_index(copy, pointer, limit + shift, skip);
+        self.leave_access(index, pointer, skip);
+    }
+
+    /// A number is spilled, bounded or not, and filled again.
+    fn spilled_access(&mut self) {
+        let (index, pointer) = self.scratch();
+        let skip = self.text.label();
+        let limit = self.limit();
+        self.unknown(index);
+        let size = self.rng.pick(SIZES);
+        let wide = size == Size::DW;
+        let before = self.rng.one_in(2);
+        if !wide && !before {
+            self.text.alu(AluOp::And, index, Operand::Imm(0x7f));
+        }
+        let mut hi = limit;
+        if before {
+            hi = self.bound(index, limit, skip).hi;
+        }
+        self.text.store(size, Reg::R10, SLOT, Operand::Reg(index));
+        if !before {
+            // Both are narrowed together.
+            self.branch_imm(Cond::Gt, Width::W64, index, limit, skip);
+        }
+        self.unknown(index);
+        self.text.load(size, index, Reg::R10, SLOT);
+        self.use_index(index, pointer, hi, skip);
+        self.leave_access(index, pointer, skip);
+    }
+
+    /// A loop whose counter is an offset.
+    fn index_loop(&mut self, nesting: u32) {
+        if nesting > 0 || self.loops >= 2 {
+            return self.probe();
+        }
+        self.loops += 1;
+        let (again, out) = (self.text.label(), self.text.label());
+        let limit = 1 + i64::from(self.rng.below(5));
+        let (bound, pointer) = self.scratch();
+        let variable = self.rng.one_in(2);
+        self.text.store(Size::DW, Reg::R10, SLOT, Operand::Imm(i32::try_from(limit).expect("small")));
+        if variable {
+            self.unknown(bound);
+            self.text.alu(AluOp::And, bound, Operand::Imm(3));
+            self.text.store(Size::DW, Reg::R10, SLOT, Operand::Reg(bound));
+        }
+        self.text.mov_imm(Reg::R9, 0);
+        self.text.place(again);
+        if self.rng.one_in(4) {
+            self.text.jump(Insn::MayGoto { off: 0 }, out);
+        }
+        self.text.load(Size::DW, bound, Reg::R10, SLOT);
+        self.text.branch(Cond::Ge, Width::W64, Reg::R9, Operand::Reg(bound), out);
+        self.text.mov(pointer, Reg::R10);
+        self.text.add_imm(pointer, -40);
+        self.text.alu(AluOp::Add, pointer, Operand::Reg(Reg::R9));
+        self.access_at(pointer, Size::B, 0, &[pointer, bound]);
+        self.text.add_imm(Reg::R9, 1);
+        self.text.jump(Insn::Ja { off: 0 }, again);
+        self.text.place(out);
+        self.init(bound);
+        self.init(pointer);
+    }
+
+    /// Several copies of a pointer that may be null: one is looked at, another is used.
+    fn nullable_copies(&mut self) {
+        let map = self.rng.pick(&[ARRAY, HASH, PERCPU_ARRAY]);
+        self.map_and_key(map, 7);
+        self.call(HelperId::MapLookupElem);
+        self.after_call();
+        let (copy, other) = self.scratch();
+        self.text.mov(copy, Reg::R0);
+        self.text.store(Size::DW, Reg::R10, SLOT, Operand::Reg(Reg::R0));
+        let (null, end) = (self.text.label(), self.text.label());
+        let asked = self.rng.pick(&[Reg::R0, copy]);
+        self.text.branch(Cond::Eq, Width::W64, asked, Operand::Imm(0), null);
+        let used = match self.rng.below(3) {
+            0 => Reg::R0,
+            1 => copy,
+            _ => {
+                self.text.load(Size::DW, other, Reg::R10, SLOT);
+                other
+            }
+        };
+        let size = self.rng.pick(SIZES);
+        let off = 16 - size.bytes() as i16;
+        self.access_at(used, size, off, &[copy, other, Reg::R0]);
+        self.text.jump(Insn::Ja { off: 0 }, end);
+        self.text.place(null);
+        // It is the number zero now.
+        self.text.alu(AluOp::Add, copy, Operand::Imm(5));
+        self.text.place(end);
+        self.text.store(Size::DW, Reg::R10, SLOT, Operand::Imm(0));
+        self.text.mov_imm(Reg::R0, 11);
+        self.init(copy);
+        self.init(other);
+    }
+
+    /// One path bounds a number, the other does not; a flag tells them apart later.
+    fn guarded_later(&mut self) {
+        let (index, flag) = self.scratch();
+        let pointer = self.another(index, flag);
+        let (skip, free, joined) = (self.text.label(), self.text.label(), self.text.label());
+        let limit = self.limit();
+        self.unknown(index);
+        self.text.mov_imm(flag, 0);
+        self.branch_imm(Cond::Gt, Width::W64, index, limit, free);
+        self.text.mov_imm(flag, 1);
+        self.text.jump(Insn::Ja { off: 0 }, joined);
+        self.text.place(free);
+        if self.rng.one_in(2) {
+            self.text.mov_imm(index, self.rng.imm());
+        }
+        self.text.place(joined);
+        for _ in 0..self.rng.below(8) {
+            self.text.add_imm(pointer, 1);
+        }
+        let over = self.text.label();
+        self.text.branch(Cond::Sgt, Width::W64, pointer, Operand::Imm(self.rng.imm()), over);
+        self.text.place(over);
+        let width = self.rng.pick(super::WIDTHS);
+        self.text.branch(Cond::Ne, width, flag, Operand::Imm(1), skip);
+        self.use_index(index, pointer, limit, skip);
+        self.leave_access(index, pointer, skip);
+    }
+
+    /// A static function returns what becomes an offset.
+    fn returned_index(&mut self) {
+        let start = match self.new_subprog(SubprogKind::Index) {
+            Some(start) => start,
+            None => return self.joined_access(),
+        };
+        self.unknown(Reg::R1);
+        self.text.call(start);
+        self.after_call();
+        let (index, pointer) = self.scratch();
+        let skip = self.text.label();
+        self.text.mov(index, Reg::R0);
+        self.use_index(index, pointer, INDEX_MAX, skip);
+        self.leave_access(index, pointer, skip);
+        self.text.mov_imm(Reg::R0, 2);
+    }
+
+    /// The body of such a function.
+    pub fn index_body(&mut self) {
+        let done = self.text.label();
+        self.text.mov(Reg::R7, Reg::R1);
+        let small = self.rng.below(8).cast_signed();
+        self.text.mov_imm(Reg::R0, small);
+        let (cond, width) = (self.rng.pick(super::CONDS), self.rng.pick(super::WIDTHS));
+        self.text.branch(cond, width, Reg::R7, Operand::Imm(self.rng.imm()), done);
+        if self.rng.one_in(2) {
+            self.text.mov_imm(Reg::R0, i32::try_from(INDEX_MAX).expect("small"));
+        } else {
+            self.text.mov(Reg::R0, Reg::R7);
+            let zero = self.text.label();
+            self.text.branch(Cond::Eq, Width::W64, Reg::R7, Operand::Imm(77), zero);
+            self.bound(Reg::R0, INDEX_MAX, zero);
+            self.text.jump(Insn::Ja { off: 0 }, done);
+            self.text.place(zero);
+            self.text.mov_imm(Reg::R0, 0);
+        }
+        self.text.place(done);
+    }
+
+    fn new_subprog(&mut self, kind: SubprogKind) -> Option<Label> {
+        if self.depth + 1 >= super::MAX_DEPTH || self.subprogs.len() >= super::MAX_SUBPROGS {
+            return None;
+        }
+        let start = self.text.label();
+        let pointer = kind != SubprogKind::Index;
+        self.subprogs.push(Subprog { start, pointer, depth: self.depth + 1, kind });
+        Some(start)
+    }
+
+    /// `bpf_loop` over a few rounds.
+    fn call_back(&mut self, nesting: u32) {
+        if nesting > 0 || self.depth > 0 || self.loops >= 2 {
+            return self.spilled_access();
+        }
+        let Some(start) = self.new_subprog(SubprogKind::Callback) else { return self.spilled_access() };
+        self.loops += 1;
+        let rounds = 1 + self.rng.below(4).cast_signed();
+        if self.rng.one_in(2) {
+            self.unknown(Reg::R1);
+            self.text.alu(AluOp::And, Reg::R1, Operand::Imm(3));
+        } else {
+            self.text.mov_imm(Reg::R1, rounds);
+        }
+        self.text.function(Reg::R2, start);
+        self.text.mov(Reg::R3, Reg::R10);
+        self.text.add_imm(Reg::R3, -i32::from(SCALARS));
+        self.text.mov_imm(Reg::R4, 0);
+        self.call(HelperId::Loop);
+        self.after_call();
+    }
+
+    /// A global function, verified apart.
+    fn call_global(&mut self) {
+        let Some(start) = self.new_subprog(SubprogKind::Global) else { return self.linked_access() };
+        self.text.mov(Reg::R1, Reg::R10);
+        self.text.add_imm(Reg::R1, -i32::from(SCALARS));
+        self.unknown(Reg::R2);
+        self.text.call(start);
+        self.after_call();
+    }
+}
+
+/// The greatest offset that [`Block::index_body`] returns.
+const INDEX_MAX: i64 = 12;
