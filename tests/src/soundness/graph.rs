@@ -31,6 +31,17 @@ pub enum Edge {
     Covered(Box<Pruned>),
 }
 
+impl Edge {
+    /// Where it leads.
+    #[must_use]
+    pub fn target(&self) -> usize {
+        match self {
+            Self::Step(to) => *to,
+            Self::Covered(pruned) => pruned.to,
+        }
+    }
+}
+
 /// A path that stopped.
 #[derive(Clone, Debug)]
 pub struct Pruned {

@@ -49,6 +49,15 @@ struct Cursor {
     given: [Option<u64>; 5],
 }
 
+impl Cursor {
+    fn counts<'g>(&self, node: &'g Node) -> Counts<'g> {
+        match self.mode {
+            Mode::All => Counts::All,
+            Mode::Kinds => Counts::Kinds { live: &node.live },
+        }
+    }
+}
+
 /// One run on one graph.
 pub struct Walk<'g> {
     graph: &'g Graph,
@@ -80,10 +89,7 @@ impl<'g> Walk<'g> {
         let Some(node) = cursor.node.map(|node| &self.graph.nodes[node]) else { return Ok(()) };
         debug_assert_eq!(node.at, run.at(), "the walk follows the run");
         checked.steps += 1;
-        let counts = match cursor.mode {
-            Mode::All => Counts::All,
-            Mode::Kinds => Counts::Kinds { live: &node.live },
-        };
+        let counts = cursor.counts(node);
         let fresh = if cursor.fresh { &[] } else { node.fresh.as_slice() };
         self.compare(&node.state, run, cursor, (counts, fresh), checked)
     }
@@ -140,26 +146,49 @@ impl<'g> Walk<'g> {
         run: &Stepper<'_>,
         checked: &mut Checked,
     ) -> Result<Option<usize>, String> {
+        let base = cursor.base;
         let here = |to: usize| {
             let target = &self.graph.nodes[to];
-            target.at == run.at() && target.state.depth() == run.depth() - cursor.base
+            target.at == run.at() && target.state.depth() == run.depth() - base
         };
-        for edge in &node.edges {
-            match edge {
-                Edge::Step(to) if here(*to) => {
-                    cursor.fresh = false;
-                    return Ok(Some(*to));
-                }
-                Edge::Covered(pruned) if here(pruned.to) => {
-                    checked.prunes += 1;
-                    self.cross(pruned, cursor, run, checked)?;
-                    (cursor.mode, cursor.fresh) = (Mode::Kinds, true);
-                    return Ok(Some(pruned.to));
-                }
-                Edge::Step(_) | Edge::Covered(_) => {}
+        let mut edges = node.edges.iter().filter(|edge| here(edge.target())).peekable();
+        let mut wrong = None;
+        while let Some(edge) = edges.next() {
+            // Where several ways lead here, the run took one of them.
+            let sure = edges.peek().is_none() && wrong.is_none();
+            match self.take(edge, sure, cursor, run, checked) {
+                Ok(()) => return Ok(Some(edge.target())),
+                Err(why) => wrong = wrong.or(Some(why)),
             }
         }
-        Ok(None)
+        wrong.map_or(Ok(None), Err)
+    }
+
+    /// Goes over an edge. Unless it is `sure` that the run did, the state behind it is looked at now.
+    fn take(
+        &self,
+        edge: &Edge,
+        sure: bool,
+        cursor: &mut Cursor,
+        run: &Stepper<'_>,
+        checked: &mut Checked,
+    ) -> Result<(), String> {
+        match edge {
+            Edge::Step(to) => {
+                if !sure {
+                    let node = &self.graph.nodes[*to];
+                    let counts = cursor.counts(node);
+                    self.compare(&node.state, run, cursor, (counts, &[]), checked)?;
+                }
+                cursor.fresh = false;
+            }
+            Edge::Covered(pruned) => {
+                self.cross(pruned, cursor, run, checked)?;
+                checked.prunes += 1;
+                (cursor.mode, cursor.fresh) = (Mode::Kinds, true);
+            }
+        }
+        Ok(())
     }
 
     /// The run is where a path stopped because another state covers it.
