@@ -45,6 +45,10 @@ mod narrate;
 mod objects;
 mod obligations;
 pub mod observe;
+#[cfg(not(feature = "planted-bugs"))]
+mod planted;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod precision;
 mod prune;
 mod refs;
@@ -84,6 +88,10 @@ pub struct Options {
     /// At how many findings a program is given up; 0 counts as 1. With more than one, other paths, and functions that
     /// are verified apart, are explored after a finding too, within a budget of their own.
     pub max_findings: u32,
+    /// A mistake to make.
+    #[cfg(feature = "planted-bugs")]
+    #[doc(hidden)]
+    pub planted: Option<planted::Planted>,
 }
 
 /// Whether paths stop where earlier states cover them.
@@ -122,6 +130,8 @@ impl Default for Options {
             alignment: Alignment::Natural,
             pruning: Pruning::On,
             max_findings: 1,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         }
     }
 }

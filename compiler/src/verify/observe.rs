@@ -178,16 +178,10 @@ impl<'a> FrameView<'a> {
         ValueView(self.0.reg(reg))
     }
 
-    /// Whether its stack is the very same, in memory, as another's: then nothing in it differs.
-    #[must_use]
-    pub fn shares_stack(&self, other: &FrameView<'_>) -> bool {
-        std::rc::Rc::ptr_eq(&self.0.stack, &other.0.stack)
-    }
-
     /// A slot of its stack by number, 0 being that at `r10 - 8`; `None` below what was used.
     #[must_use]
     pub fn slot(&self, index: usize) -> Option<SlotView<'a>> {
-        self.0.stack.slots().get(index).map(SlotView)
+        (index < self.0.stack.depth()).then(|| SlotView(self.0.stack.slot(index)))
     }
 
     /// The slots of its stack as deep as it was used, that at `r10 - 8` first.

@@ -11,6 +11,7 @@ use brolga_abi::{Arg, HelperId};
 use super::equal::{Exactness, live_in};
 use super::explore::Explorer;
 use super::obligations::RegSet;
+use super::planted::{Planted, is_planted};
 use super::prune::{Marks, NodeId};
 use super::stack::SLOTS;
 use super::state::{MAX_FRAMES, Place, State};
@@ -430,7 +431,7 @@ impl Explorer<'_> {
         let mut end = end;
         let mut next = self.trail.get(end).map_or(self.at, |step| step.at);
         let mut node = self.parent;
-        if wanted.is_empty() {
+        if wanted.is_empty() || is_planted(self.options, Planted::Pruning) {
             return;
         }
         loop {

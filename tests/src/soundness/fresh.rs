@@ -47,9 +47,6 @@ fn differing(before: FrameView<'_>, after: FrameView<'_>, set: &mut Set) {
             set.regs |= 1 << reg.number();
         }
     }
-    if before.shares_stack(&after) {
-        return;
-    }
     for (index, slot) in after.slots().enumerate() {
         let same = before.slot(index).is_some_and(|old| {
             let spills = match (old.spill(), slot.spill()) {

@@ -68,6 +68,8 @@ pub struct Node {
     pub fresh: Vec<Set>,
     /// What can come next.
     pub edges: Vec<Edge>,
+    /// Ways from it that were not explored.
+    pub open: u32,
 }
 
 /// All that was explored.
@@ -127,16 +129,20 @@ impl Observer for Recorder<'_> {
             before.edges.push(Edge::Step(new));
             fresh = fresh::between(&self.program.insns[before.at.index()], &before.state, &state);
         }
-        self.graph.nodes.push(Node { at, state, live, fresh, edges: Vec::new() });
+        self.graph.nodes.push(Node { at, state, live, fresh, edges: Vec::new(), open: 0 });
         self.current = Some(new);
     }
 
     fn fork(&mut self, _target: InsnIdx, _state: StateView<'_>) {
-        self.forks.push(self.current.expect("an instruction is being processed"));
+        let current = self.current.expect("an instruction is being processed");
+        self.graph.nodes[current].open += 1;
+        self.forks.push(current);
     }
 
     fn resume(&mut self, _at: InsnIdx, _state: StateView<'_>) {
-        self.current = Some(self.forks.pop().expect("what is resumed was left"));
+        let from = self.forks.pop().expect("what is resumed was left");
+        self.graph.nodes[from].open -= 1;
+        self.current = Some(from);
     }
 
     fn checkpoint(&mut self, id: u32, _at: InsnIdx, _state: StateView<'_>) {

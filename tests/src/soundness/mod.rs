@@ -143,11 +143,12 @@ pub fn run(plan: &Plan, runs: u64, report: &mut Report, tell: &mut dyn FnMut(&Re
 /// A failure with the smallest program that this finds to fail.
 #[must_use]
 pub fn minimised(failure: &Failure, plan: &Plan) -> Failure {
-    let generated = program_of(failure.seed);
+    // What it failed on comes first.
+    let generated = Generated { input: failure.input.clone(), ..program_of(failure.seed) };
     let mut best = failure.clone();
     let mut wrong = |module: &Module| {
         let candidate = Generated { module: module.clone(), ..generated.clone() };
-        let found = check(&candidate, failure.seed, 2 * plan.inputs, &plan.options, &mut Report::default());
+        let found = check(&candidate, failure.seed, plan.inputs, &plan.options, &mut Report::default());
         let fails = found.is_some();
         best = found.unwrap_or_else(|| best.clone());
         fails

@@ -155,13 +155,14 @@ impl<'g> Walk<'g> {
         let mut wrong = None;
         while let Some(edge) = edges.next() {
             // Where several ways lead here, the run took one of them.
-            let sure = edges.peek().is_none() && wrong.is_none();
+            let sure = edges.peek().is_none() && wrong.is_none() && node.open == 0;
             match self.take(edge, sure, cursor, run, checked) {
                 Ok(()) => return Ok(Some(edge.target())),
                 Err(why) => wrong = wrong.or(Some(why)),
             }
         }
-        wrong.map_or(Ok(None), Err)
+        // It may have taken one that was not explored.
+        wrong.filter(|_| node.open == 0).map_or(Ok(None), Err)
     }
 
     /// Goes over an edge. Unless it is `sure` that the run did, the state behind it is looked at now.

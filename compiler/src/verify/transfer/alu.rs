@@ -10,6 +10,7 @@ use crate::program::MapId;
 use crate::verify::ShiftRule;
 use crate::verify::explore::{Check, Explorer};
 use crate::verify::facts::Foreign;
+use crate::verify::planted::{Planted, is_planted};
 use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
 use crate::verify::value::{Kind, Value};
@@ -267,13 +268,16 @@ impl Explorer<'_> {
         let aliases = reg == Some(dst);
         let mut value = *self.state.reg(dst);
         value.num = Scalar::alu(op, width, value.num, src.num);
+        if op == AluOp::Add && is_planted(self.options, Planted::Arithmetic) {
+            value.num = self.state.reg(dst).num.add(src.num);
+        }
         let by = src.num.as_constant().and_then(|by| i32::try_from(by).ok());
         // `dst` stays a known distance from the numbers that it was copied from.
         match by {
             Some(by)
                 if op == AluOp::Add && width == Width::W64 && value.id != 0 && !value.shifted && !aliases =>
             {
-                value.shifted = true;
+                value.shifted = !is_planted(self.options, Planted::Links);
                 value.off = by;
             }
             _ => value.unlink(),

@@ -8,6 +8,7 @@ use crate::isa::{Cond, Operand, Reg, Width};
 use crate::verify::equal::IdMap;
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::obligations::RegSet;
+use crate::verify::planted::{Planted, is_planted};
 use crate::verify::precision::Links;
 use crate::verify::scalar::{Branches, Scalar, refine};
 use crate::verify::state::State;
@@ -34,7 +35,10 @@ impl Explorer<'_> {
             Operand::Imm(imm) => Value::constant(i64::from(imm).cast_unsigned()),
         };
         self.note_pointers(dst, src);
-        let (only, narrowed) = ways(cond, width, &left, &right);
+        let (only, mut narrowed) = ways(cond, width, &left, &right);
+        if (cond, width) == (Cond::Sle, Width::W32) && is_planted(self.options, Planted::Refinement) {
+            narrowed.taken = ways(Cond::Slt, width, &left, &right).1.taken.or(narrowed.taken);
+        }
         let Some(taken) = only else {
             self.fork(cond, width, dst, src, off, &narrowed)?;
             return Ok(Next::Fall);

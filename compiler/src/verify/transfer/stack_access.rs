@@ -9,6 +9,7 @@ use crate::diag::Code;
 use crate::isa::{Endianness, Reg, Size};
 use crate::verify::check::Extent;
 use crate::verify::explore::{Check, Explorer};
+use crate::verify::planted::{Planted, is_planted};
 use crate::verify::scalar::Scalar;
 use crate::verify::stack::{Byte, slot_of};
 use crate::verify::value::{Kind, Value};
@@ -147,7 +148,9 @@ impl Explorer<'_> {
     /// The current instruction moved a register to or from a slot.
     fn note_slot(&mut self, frame: usize, slot: usize) {
         let small = |x: usize| u8::try_from(x).expect("8 frames of 64 slots");
-        if let Some(step) = self.trail.last_mut() {
+        if let Some(step) = self.trail.last_mut()
+            && !is_planted(self.options, Planted::Spills)
+        {
             step.slot = Some((small(frame), small(slot)));
         }
         self.events += 1;
