@@ -26,6 +26,7 @@ const NO_CASE: &[(&str, &str)] = &[
     ("dynptr", "needs a map whose values a dynptr may have"),
     ("iterator", "needs kernel functions"),
     ("kernel-function", "needs kernel functions"),
+    ("attach-target", "needs the kernel's types"),
     ("invalid-instruction", "cases are assembled, so their instructions exist"),
     ("reserved-form", "cases are assembled, so their instructions exist"),
     ("core-missing", "needs an object: its BTF"),

@@ -78,6 +78,7 @@ pub enum Code {
     Dynptr,
     Iterator,
     KernelFunction,
+    AttachTarget,
 }
 
 /// One row of the diagnostics table.
@@ -660,6 +661,15 @@ pub const CODES: &[CodeInfo] = &[
         explain: "The kernel function cannot be called like this: not by this kind of program, not here, or not with \
                   this argument.",
         example: "",
+    },
+    CodeInfo {
+        code: Code::AttachTarget,
+        name: "attach-target",
+        severity: Severity::Reject,
+        explain: "The kernel has no function, tracepoint, hook or callback of the name that the program's section gives, or \
+                  programs cannot be attached to it.",
+        example: "SEC(\"fentry/no_such_function\")   // refused: the kernel's types have no such function\n\
+                  int BPF_PROG(on_call)",
     },
 ];
 

@@ -349,7 +349,14 @@ pub enum Param {
         /// Whether it is also tagged `arg:nullable`.
         nullable: bool,
     },
-    /// Something else, or BTF does not tell.
+    /// A pointer into an arena, or a number, tagged `arg:arena`.
+    Arena,
+    /// A pointer to anything, tagged `arg:untrusted`: it is read with care.
+    Untrusted {
+        /// The structure in the object's BTF; `None` for numbers.
+        ty: Option<TypeId>,
+    },
+    /// Something that cannot be verified apart, or BTF does not tell.
     Unknown,
 }
 

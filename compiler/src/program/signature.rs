@@ -56,7 +56,6 @@ impl Signature {
     /// Tells a subprogram what its prototype says. A hidden function is not global: libbpf makes
     /// it static.
     pub(super) fn describe(&self, hidden: bool, kind: Option<ProgramKind>, subprog: &mut Subprog) {
-        let context = kind.map(|kind| kind.info().context.name);
         subprog.global = self.global && !hidden;
         subprog.returns_scalar = self.returns_scalar;
         subprog.params = self
@@ -64,7 +63,9 @@ impl Signature {
             .iter()
             .map(|shape| match shape {
                 Shape::Is(param) => *param,
-                Shape::Struct { name, otherwise: _ } if Some(name.as_str()) == context => Param::Context,
+                Shape::Struct { name, otherwise: _ } if kind.is_some_and(|kind| is_context(kind, name)) => {
+                    Param::Context
+                }
                 Shape::Struct { otherwise, .. } => *otherwise,
             })
             .collect();
@@ -86,6 +87,24 @@ fn trusted(pointee: &Type<'_>, nullable: bool) -> Param {
     }
 }
 
+fn untrusted(pointee: &Type<'_>) -> Param {
+    match pointee.kind() {
+        Kind::Struct => Param::Untrusted { ty: Some(pointee.id()) },
+        Kind::Void | Kind::Int | Kind::Enum | Kind::Enum64 => Param::Untrusted { ty: None },
+        _ => Param::Unknown,
+    }
+}
+
+/// Whether programs of a kind have a structure of this name as their context: the kernel's name of a packet will do too.
+fn is_context(kind: ProgramKind, name: &str) -> bool {
+    let context = kind.info().context.name;
+    name == context
+        || matches!(
+            (context, name),
+            ("__sk_buff", "sk_buff") | ("xdp_md", "xdp_buff") | ("pt_regs", "bpf_user_pt_regs_t")
+        )
+}
+
 /// What a parameter's type and its `arg:` tags say together.
 fn shape(btf: &Btf, ty: TypeId, tags: &[String]) -> Result<Shape, BtfError> {
     let ty = btf.unqualified(ty)?;
@@ -103,6 +122,8 @@ fn shape(btf: &Btf, ty: TypeId, tags: &[String]) -> Result<Shape, BtfError> {
         [tag] => match tag.as_str() {
             "arg:ctx" => return Ok(Shape::Is(Param::Context)),
             "arg:nonnull" => memory(true),
+            "arg:arena" => return Ok(Shape::Is(Param::Arena)),
+            "arg:untrusted" => return Ok(Shape::Is(untrusted(&pointee))),
             "arg:trusted" => return Ok(Shape::Is(trusted(&pointee, false))),
             _ => Param::Unknown,
         },

@@ -172,6 +172,7 @@ impl<'p> Explorer<'p> {
             Ok(target) => self.target = target,
             Err(found) => self.end_path(*found)?,
         }
+        self.kfuncs.affect(self.program, &mut self.layout);
         for (point, insn) in self.points.iter_mut().zip(&self.program.insns) {
             if self.kfuncs.asks_iterator(insn) {
                 (point.prune, point.force) = (true, true);
@@ -270,7 +271,12 @@ impl<'p> Explorer<'p> {
         self.check_signature(id)?;
         for (param, reg) in subprog.params.iter().zip(RegSet::ARGS.iter()) {
             let value = match *param {
-                Param::Scalar | Param::Unknown => Value::UNKNOWN,
+                Param::Scalar | Param::Arena | Param::Unknown => Value::UNKNOWN,
+                Param::Untrusted { ty: None } => Value::untrusted_memory(),
+                Param::Untrusted { ty: Some(ty) } => {
+                    let kind = self.kernel_counterpart(ty)?;
+                    Value { flags: Flags::UNTRUSTED, ..Value::pointer(kind) }
+                }
                 Param::Context => Value::pointer(Kind::Context),
                 Param::Dynptr => Value { id: self.new_id(), ..Value::pointer(Kind::Dynptr(Dynptr::Local)) },
                 Param::Trusted { ty, nullable } => {

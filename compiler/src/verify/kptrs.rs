@@ -13,7 +13,7 @@ use crate::diag::Code;
 use crate::isa::Reg;
 
 /// Kernel structures that are freed after an RCU grace period (`rcu_protected_types`).
-const RCU_PROTECTED: &[&str] = &["task_struct", "cgroup", "bpf_cpumask"];
+const RCU_PROTECTED: &[&str] = &["task_struct", "cgroup", "bpf_cpumask", "bpf_crypto_ctx"];
 
 impl Explorer<'_> {
     /// What a kernel pointer points to: the kernel's structure of the name, or the program's own.

@@ -57,11 +57,13 @@ pub mod scalar;
 mod sockets;
 mod stack;
 mod state;
+mod struct_ops;
 mod structure;
 mod structures;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod tracepoints;
 mod transfer;
 mod value;
 

@@ -35,6 +35,8 @@ pub(super) struct Layout {
     pub order: Vec<SubprogId>,
     /// Whether a function, or one that it calls, may move the packet.
     pub moves_packet: Vec<bool>,
+    /// Whether a function, or one that it calls, may sleep.
+    pub sleeps: Vec<bool>,
     /// Whether a function itself holds a tail call.
     pub tail_calls: Vec<bool>,
 }
@@ -72,16 +74,25 @@ impl Layout {
             tail_calls: holds(program, |id| id == HelperId::TailCall),
             // The program that a tail call enters may move the packet.
             moves_packet: holds(program, |id| id.info().moves_packet || id == HelperId::TailCall),
+            sleeps: holds(program, |id| id.info().sleeps),
             cfgs,
             calls,
             order,
         };
-        // Callees stand after their callers, so backwards each callee is settled first.
-        for id in layout.order.iter().rev() {
-            let by_callee = layout.calls[id.index()].iter().any(|c| layout.moves_packet[c.callee.index()]);
-            layout.moves_packet[id.index()] |= by_callee;
-        }
+        layout.settle();
         Ok(layout)
+    }
+
+    /// What a function does, its callers do too.
+    pub fn settle(&mut self) {
+        // Callees stand after their callers, so backwards each callee is settled first.
+        for id in self.order.iter().rev() {
+            let callees = || self.calls[id.index()].iter().map(|call| call.callee.index());
+            let moves = callees().any(|callee| self.moves_packet[callee]);
+            let sleeps = callees().any(|callee| self.sleeps[callee]);
+            self.moves_packet[id.index()] |= moves;
+            self.sleeps[id.index()] |= sleeps;
+        }
     }
 }
 
@@ -204,8 +215,13 @@ fn definition_fault(map: &MapDef) -> Option<String> {
         Entries::Zero if *max_entries != 0 => return fault(format!("max_entries is {max_entries}, not 0")),
         Entries::Some | Entries::Zero | Entries::Adjusted => {}
     }
+    // Build ids and offsets instead of addresses.
+    let build_ids = map.kind.number() == STACK_TRACE && map.flags & F_STACK_BUILD_ID != 0;
     let wrong = |what: &str, sizes: Sizes, size: u32| match sizes {
-        _ if sizes.allow(size) => None,
+        _ if build_ids && size.is_multiple_of(BUILD_ID_SIZE) && size / BUILD_ID_SIZE <= MAX_STACK_FRAMES => {
+            None
+        }
+        _ if sizes.allow(size) && !(build_ids && what == "values") => None,
         Sizes::OneOf([only]) => fault(format!("{what} of this kind have {only} bytes, not {size}")),
         Sizes::Between(..) | Sizes::OneOf(_) if size == 0 => fault(format!("its {what} have no bytes")),
         Sizes::Between(..) | Sizes::OneOf(_) => {
@@ -214,6 +230,15 @@ fn definition_fault(map: &MapDef) -> Option<String> {
     };
     wrong("values", kind.value, *value_size).or_else(|| wrong("keys", kind.key, *key_size))
 }
+
+/// The number of maps of stack traces in `enum bpf_map_type`.
+const STACK_TRACE: u32 = 7;
+/// `BPF_F_STACK_BUILD_ID`
+const F_STACK_BUILD_ID: u32 = 1 << 5;
+/// Bytes of a `struct bpf_stack_build_id`.
+const BUILD_ID_SIZE: u32 = 32;
+/// Most frames of a stack trace (`perf_event_max_stack`).
+const MAX_STACK_FRAMES: u32 = 127;
 
 /// The number of arenas in `enum bpf_map_type`.
 const ARENA: u32 = 33;

@@ -20,6 +20,8 @@ use crate::program::{KernelTypes, MapId};
 pub(super) enum Member {
     /// A number.
     Scalar,
+    /// A pointer to anything but a structure.
+    Address,
     /// A pointer to a structure.
     Pointer {
         /// The structure.
@@ -168,7 +170,10 @@ impl Explorer<'_> {
         }
         let object = value.flags.has(Flags::ALLOC);
         if request.direction == Direction::Write && !object {
-            return refuse("only read is supported".to_owned());
+            return match self.check_structure_write(request, pointer, at) {
+                Some(judged) => judged.map(|()| (Access::Mixed, None)),
+                None => refuse("only read is supported".to_owned()),
+            };
         }
         let Some(btf) = self.types(pointer.types) else {
             return Err(self.unsupported("a structure of unknown type"));
@@ -188,7 +193,8 @@ impl Explorer<'_> {
                 let kind = Kind::Btf(BtfPointer { types: pointer.types, ty: to });
                 Some(Value { flags, nullable, ..Value::pointer(kind) })
             }
-            Member::Pointer { .. } | Member::Scalar => None,
+            Member::Address if !object => Some(Value::untrusted_memory()),
+            Member::Pointer { .. } | Member::Address | Member::Scalar => None,
         };
         Ok((Access::Mixed, result))
     }
@@ -218,6 +224,7 @@ impl Explorer<'_> {
                 let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
                 Some(Value { flags: flags.without(Flags::RCU), ..Value::pointer(kind) })
             }
+            Member::Address => Some(Value::untrusted_memory()),
             Member::Scalar => None,
         };
         Ok((Access::Mixed, result))
@@ -306,6 +313,7 @@ pub(super) fn member_at(btf: &Btf, ty: TypeId, off: u32, size: u32) -> Result<Me
         }
         match find(btf, &outer, off, size)? {
             Found::Scalar => return Ok(Member::Scalar),
+            Found::Address => return Ok(Member::Address),
             Found::Inside { ty, start, union } => {
                 untrusted |= union;
                 off -= start;
@@ -330,7 +338,7 @@ pub(super) fn holds(btf: &Btf, ty: TypeId, off: u32, wanted: TypeId) -> bool {
         let Ok(outer) = btf.unqualified(ty) else { return false };
         match find(btf, &outer, off, 1) {
             Ok(Found::Inside { ty: inner, start, .. }) => (ty, off) = (inner, off - start),
-            Ok(Found::Scalar | Found::Pointer { .. }) | Err(_) => return false,
+            Ok(Found::Scalar | Found::Address | Found::Pointer { .. }) | Err(_) => return false,
         }
     }
     false
@@ -338,6 +346,7 @@ pub(super) fn holds(btf: &Btf, ty: TypeId, off: u32, wanted: TypeId) -> bool {
 
 enum Found {
     Scalar,
+    Address,
     Inside { ty: TypeId, start: u32, union: bool },
     Pointer { to: TypeId, flags: Flags, member: String },
 }
@@ -404,9 +413,10 @@ fn find(btf: &Btf, outer: &Type<'_>, off: u32, size: u32) -> Result<Found, Strin
                          size {size}"
                     ));
                 }
-                if let Some((to, flags)) = pointee(btf, &plain) {
-                    return Ok(Found::Pointer { to, flags, member: member_name.to_owned() });
-                }
+                return Ok(match pointee(btf, &plain) {
+                    Some((to, flags)) => Found::Pointer { to, flags, member: member_name.to_owned() },
+                    None => Found::Address,
+                });
             }
             _ => {}
         }

@@ -7,7 +7,9 @@ use brolga_abi::{AttachType, ProgramKind};
 
 use super::check::{Direction, Request};
 use super::explore::{Check, Explorer};
+use super::struct_ops::{check_member, stub_names};
 use super::structures::pointee;
+use super::tracepoints::{Exception, exception};
 use super::value::{BtfPointer, Buffer, Flags, Kind, TypesOf, Value};
 use crate::btf::{Btf, Kind as TypeKind, Type, TypeId};
 use crate::diag::{Code, Diagnostic};
@@ -57,6 +59,29 @@ const DISABLED_HOOKS: &[&str] = &[
     "audit_rule_match",
     "xfrm_decode_session",
     "ismaclabel",
+];
+
+/// Functions that no program may watch (`btf_id_deny`): programs themselves are run with them.
+const DENIED_FUNCTIONS: &[&str] = &[
+    "migrate_disable",
+    "migrate_enable",
+    "rcu_read_unlock_strict",
+    "preempt_count_add",
+    "preempt_count_sub",
+    "__rcu_read_lock",
+    "__rcu_read_unlock",
+];
+
+/// Functions that do not return, so nothing can run after them.
+const NO_RETURN: &[&str] = &[
+    "__ia32_sys_exit",
+    "__ia32_sys_exit_group",
+    "__x64_sys_exit",
+    "__x64_sys_exit_group",
+    "do_exit",
+    "do_group_exit",
+    "kthread_complete_and_exit",
+    "make_task_dead",
 ];
 
 /// Functions in which paths may be printed (`btf_allowlist_d_path`).
@@ -160,6 +185,26 @@ const SLEEPABLE_HOOKS: &[&str] = &[
     "userns_create",
 ];
 
+/// Why a program may not be attached to a function.
+fn rejected(attach: Option<AttachType>, function: &str) -> Option<String> {
+    let watches = [
+        AttachType::TraceFentry,
+        AttachType::TraceFexit,
+        AttachType::TraceFsession,
+        AttachType::ModifyReturn,
+    ];
+    if !watches.iter().any(|kind| attach == Some(*kind)) {
+        return None;
+    }
+    if DENIED_FUNCTIONS.contains(&function) {
+        return Some(format!("Attaching tracing programs to function '{function}' is rejected."));
+    }
+    if attach != Some(AttachType::TraceFentry) && NO_RETURN.contains(&function) {
+        return Some(format!("Attaching fexit/fmod_ret to __noreturn function '{function}' is rejected."));
+    }
+    None
+}
+
 /// The kernel's greatest error number (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
 
@@ -189,10 +234,17 @@ impl Target {
         };
         if program.kind == Some(ProgramKind::Lsm) && DISABLED_HOOKS.contains(&target) {
             let message = format!("attach_btf_id points to disabled hook {target}");
-            return Err(Box::new(Diagnostic::program(Code::KernelFunction, message)));
+            return Err(Box::new(Diagnostic::program(Code::AttachTarget, message)));
+        }
+        if let Some(message) = rejected(program.attach, target) {
+            return Err(Box::new(Diagnostic::program(Code::AttachTarget, message)));
         }
         let name = format!("{names}{target}");
-        let missing = || unsupported(format!("the kernel's types have no function `{name}`"));
+        let missing = || {
+            let message = format!("the kernel's types have no function `{name}`");
+            let help = "give the types of the kernel that has it, with its modules: `--btf`";
+            Box::new(Diagnostic::program(Code::AttachTarget, message).help(help))
+        };
         let raw = names == "btf_trace_";
         let proto = if raw {
             let typedef = btf.find(TypeKind::Typedef, &name).ok_or_else(missing)?;
@@ -214,11 +266,7 @@ impl Target {
         };
         let btf = &kernel.vmlinux;
         let slot = program.struct_ops.as_ref().ok_or_else(|| unsupported("no map names this program"))?;
-        let unsupported_member = slot.ops == "bpf_dummy_ops" && slot.member != "test_sleepable";
-        if program.traits.sleepable && unsupported_member {
-            let message = format!("attach to unsupported member {} of struct {}", slot.member, slot.ops);
-            return Err(Box::new(Diagnostic::program(Code::KernelFunction, message)));
-        }
+        check_member(program, slot)?;
         let (ops, index) = slot.kernel.ok_or_else(|| unsupported("the kernel has no such structure"))?;
         let missing = |_| unsupported("the kernel has no such structure");
         let ops = btf.get(ops).map_err(missing)?;
@@ -226,7 +274,14 @@ impl Target {
         let member = member.ok_or_else(|| unsupported("the structure has no such member"))?;
         let pointer = btf.unqualified(member.ty).map_err(missing)?;
         let proto = btf.unqualified(pointer.referenced()).map_err(missing)?;
-        Ok(Some(Self::of(btf, &proto, slot.member.clone(), 0)))
+        let mut target = Self::of(btf, &proto, slot.member.clone(), 0);
+        if let Some(names) = stub_names(btf, slot) {
+            target.names = names;
+        }
+        if target.names.iter().any(|name| name.ends_with("__ref")) {
+            return Err(unsupported("arguments that the program must give back"));
+        }
+        Ok(Some(target))
     }
 
     fn of(btf: &Btf, proto: &Type<'_>, name: String, skip: usize) -> Self {
@@ -294,7 +349,15 @@ impl Explorer<'_> {
             };
         };
         let flags = if self.trusts_arguments() { tag.with(Flags::TRUSTED) } else { tag };
-        let nullable = target.names.get(index).is_some_and(|name| name.ends_with("__nullable"));
+        let mut nullable = target.names.get(index).is_some_and(|name| name.ends_with("__nullable"));
+        if self.program.attach == Some(AttachType::TraceRawTp) {
+            match exception(self.program.target.as_deref().unwrap_or_default(), index) {
+                Some(Exception::Error) => return Ok(None),
+                Some(Exception::Null) => nullable = true,
+                None => {}
+            }
+        }
+        let to = self.promoted(to, flags);
         let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
         Ok(Some(Value { flags, nullable, ..Value::pointer(kind) }))
     }

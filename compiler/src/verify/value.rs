@@ -243,6 +243,17 @@ impl Value {
         Self::of(kind, Scalar::constant(0))
     }
 
+    /// An address of which nothing is known: reads through it give anything.
+    pub const fn untrusted_memory() -> Self {
+        let kind = Kind::Memory { size: 0, owner: MemoryOwner::Kernel };
+        Self { flags: Flags::READONLY.with(Flags::UNTRUSTED), ..Self::pointer(kind) }
+    }
+
+    /// Whether it is such an address.
+    pub const fn is_untrusted_memory(&self) -> bool {
+        matches!(self.kind, Kind::Memory { .. }) && self.flags.has(Flags::UNTRUSTED)
+    }
+
     /// The same, set by an instruction.
     pub const fn set_at(mut self, at: InsnIdx) -> Self {
         self.origin = Some(at);

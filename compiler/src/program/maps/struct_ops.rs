@@ -363,7 +363,7 @@ pub(in crate::program) fn assign_programs(defs: &[MapDef], programs: &mut [Progr
         program.autoload = used.autoload;
         if let Some((map, reason)) = used.refused {
             let message = format!("struct_ops map `{map}` cannot be made: {reason}");
-            program.findings.insert(0, Diagnostic::program(Code::UnsupportedFeature, message));
+            program.findings.insert(0, Diagnostic::program(Code::MapDefinition, message));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Arguments of kernel functions, judged by the types and names of the parameters.
 
 use super::{Kfunc, KfuncCall, Param, table};
-use crate::btf::{Btf, Kind as TypeKind, MAX_DEPTH, TypeId};
+use crate::btf::{Btf, Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::verify::check::{By, Direction, Request};
@@ -76,28 +76,34 @@ impl Explorer<'_> {
                 call.memory = Some((size, param.name == "rdonly_buf_size"));
             }
             if kfunc.name == "bpf_rdonly_cast" {
-                call.casts = self.cast_to(constant);
+                call.casts = Some(self.cast_to(constant)?);
             }
         }
         Ok(())
     }
 
     /// What `bpf_rdonly_cast` gives.
-    fn cast_to(&self, id: u64) -> Option<Value> {
-        let id = TypeId(u32::try_from(id).ok()?);
-        let ty = self.types(TypesOf::Kernel)?.get(id).ok()?;
-        (ty.kind() == TypeKind::Struct).then(|| {
-            let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: id });
-            Value { flags: Flags::UNTRUSTED, ..Value::pointer(kind) }
-        })
+    fn cast_to(&self, id: u64) -> Check<Value> {
+        let btf = self.kernel_types()?;
+        let ty = u32::try_from(id).ok().and_then(|id| btf.get(TypeId(id)).ok());
+        match ty.map(|ty| (ty.kind(), ty.id())) {
+            Some((TypeKind::Struct | TypeKind::Union, ty)) => {
+                let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty });
+                Ok(Value { flags: Flags::UNTRUSTED, ..Value::pointer(kind) })
+            }
+            Some((TypeKind::Void, _)) => Ok(Value::untrusted_memory()),
+            Some(_) | None => {
+                let message = "kfunc bpf_rdonly_cast type ID argument must be of a struct or void";
+                Err(self.refuse(Code::KernelFunction, message))
+            }
+        }
     }
 
     fn kfunc_pointer(&mut self, kfunc: &Kfunc, index: usize, reg: Reg, call: &mut KfuncCall) -> Check {
         let value = *self.state.reg(reg);
         let param = &kfunc.params[index];
         let optional = param.name.ends_with("__nullable") || param.name.ends_with("__opt");
-        let strict = kfunc.has(table::TRUSTED_ARGS | table::RCU);
-        if strict && (value.is_null() || value.nullable) && !optional {
+        if (value.is_null() || value.nullable) && !optional {
             let message = format!("Possibly NULL pointer passed to trusted arg{index}");
             return Err(self.refuse_reg(Code::NullPointer, reg, message));
         }
@@ -108,7 +114,7 @@ impl Explorer<'_> {
             }
         }
         let wants = self.wants(kfunc, index, &value)?;
-        if matches!(wants, Wants::Structure(_)) && strict && !self.is_trusted(&value) {
+        if matches!(wants, Wants::Structure(_)) && !self.is_trusted(&value) {
             if !kfunc.has(table::RCU) {
                 let message = format!("{} must be referenced or trusted", name(reg));
                 return Err(self.refuse_reg(Code::KernelFunction, reg, message));
@@ -231,7 +237,7 @@ impl Explorer<'_> {
             return Ok(Wants::Null);
         }
         if matches!(value.kind, Kind::Btf(_) | Kind::Socket(_)) {
-            if target.kind() != TypeKind::Struct {
+            if !matches!(target.kind(), TypeKind::Struct | TypeKind::Union) {
                 let message = format!(
                     "kernel function {} args#{index} pointer type {target_name} is not supported",
                     kfunc.name
@@ -273,8 +279,6 @@ impl Explorer<'_> {
         let kernel = match own {
             "__sk_buff" => "sk_buff",
             "xdp_md" => "xdp_buff",
-            "bpf_sock_addr" => "bpf_sock_addr_kern",
-            "bpf_sock_ops" => "bpf_sock_ops_kern",
             other => other,
         };
         // The kernel's structures are contexts where a program has one of them, not where it got one from elsewhere.
@@ -442,8 +446,13 @@ impl Explorer<'_> {
             return Ok(());
         }
         let what = match kfunc.name.as_str() {
-            "bpf_dynptr_from_skb" => Dynptr::Skb,
+            "bpf_dynptr_from_skb" | "bpf_dynptr_from_skb_meta" => Dynptr::Skb,
             "bpf_dynptr_from_xdp" => Dynptr::Xdp,
+            // A copy ends with what it was copied from.
+            "bpf_dynptr_clone" => match call.dynptr {
+                Some((what, _, ref_id)) => return self.make_dynptr(reg, what, ref_id),
+                None => return Err(self.unsupported("a copy of an unknown dynptr")),
+            },
             _ => return Err(self.unsupported(&format!("dynptrs of {}", kfunc.name))),
         };
         self.make_dynptr(reg, what, 0)
@@ -454,21 +463,29 @@ fn is_iterator(kfunc: &Kfunc) -> bool {
     kfunc.has(table::ITER_NEW | table::ITER_NEXT | table::ITER_DESTROY)
 }
 
-/// Whether a type is a number or a structure of numbers.
+/// Whether a type is a number, or a structure of numbers and arrays of numbers.
 fn is_scalars(btf: &Btf, ty: TypeId, depth: usize) -> bool {
-    if depth > MAX_DEPTH.min(4) {
-        return false;
-    }
+    let number = |ty: TypeId| {
+        btf.unqualified(ty)
+            .is_ok_and(|ty| matches!(ty.kind(), TypeKind::Int | TypeKind::Enum | TypeKind::Enum64))
+    };
     let Ok(plain) = btf.unqualified(ty) else { return false };
     match plain.kind() {
-        TypeKind::Int | TypeKind::Enum | TypeKind::Enum64 => true,
-        TypeKind::Struct => plain.members().all(|member| {
-            let element =
-                btf.unqualified(member.ty).ok().and_then(|ty| ty.array()).map(|array| array.element);
-            is_scalars(btf, element.unwrap_or(member.ty), depth + 1)
+        TypeKind::Struct | TypeKind::Union => plain.members().all(|member| {
+            let Ok(inner) = btf.unqualified(member.ty) else { return false };
+            match inner.kind() {
+                TypeKind::Struct | TypeKind::Union => {
+                    depth < MAX_NESTING && is_scalars(btf, inner.id(), depth + 1)
+                }
+                TypeKind::Array => inner.array().is_some_and(|array| array.len > 0 && number(array.element)),
+                _ => number(inner.id()),
+            }
         }),
-        _ => false,
+        _ => number(plain.id()),
     }
 }
+
+/// How deeply structures of numbers may be nested.
+const MAX_NESTING: usize = 3;
 
 const _: () = assert!(DYNPTR_SLOTS == 2, "the kernel's dynptrs have 16 bytes");

@@ -16,9 +16,10 @@ use brolga_abi::{AttachType, ProgramKind};
 
 use super::explore::{Check, Explorer, Next};
 use super::facts::Foreign;
+use super::structure::Layout;
 use crate::btf::{Btf, Kind as TypeKind, TypeId};
 use crate::diag::Code;
-use crate::isa::{CallTarget, Insn, Reg};
+use crate::isa::{CallTarget, Insn, InsnIdx, Reg};
 use crate::program::{KernelTypes, Program};
 
 use super::value::{Dynptr, Value};
@@ -44,6 +45,11 @@ struct Param {
 impl Kfunc {
     fn has(&self, flag: u16) -> bool {
         self.row.is_some_and(|row| row.flags & flag != 0)
+    }
+
+    /// Whether pointers to the packet are lost by a call.
+    fn moves_packet(&self) -> bool {
+        self.name == "bpf_xdp_pull_data"
     }
 }
 
@@ -79,6 +85,20 @@ impl Kfuncs {
     /// The name of a call's function.
     pub fn name(&self, target: CallTarget) -> Option<&str> {
         self.get(target).map(|kfunc| kfunc.name.as_str())
+    }
+
+    /// Tells the functions that call them what they do.
+    pub fn affect(&self, program: &Program, layout: &mut Layout) {
+        for (at, insn) in (0u32..).map(InsnIdx).zip(&program.insns) {
+            if let Insn::Call(target) = *insn
+                && let Some(kfunc) = self.get(target)
+            {
+                let caller = program.subprog_of(at).index();
+                layout.sleeps[caller] |= kfunc.has(table::SLEEPABLE);
+                layout.moves_packet[caller] |= kfunc.moves_packet();
+            }
+        }
+        layout.settle();
     }
 
     /// Whether an instruction asks an iterator: a loop goes through it that ends by itself.
@@ -170,7 +190,14 @@ impl Explorer<'_> {
             }
             return Err(self.refuse_kfunc(&kfunc));
         };
-        if !row.set.allows(self.kind) {
+        if row.set == table::Set::Device {
+            return Err(self.refuse(Code::KernelFunction, "metadata kfuncs require device-bound program"));
+        }
+        let session = matches!(
+            self.program.attach,
+            Some(AttachType::TraceKprobeSession | AttachType::TraceUprobeSession)
+        );
+        if !row.set.allows(self.kind) || (row.set == table::Set::KprobeSession && !session) {
             return Err(self.refuse_kfunc(&kfunc));
         }
         if !self.program.gpl_compatible {
@@ -209,6 +236,9 @@ impl Explorer<'_> {
         }
         let result = self.kfunc_result(&kfunc, &call)?;
         self.destroy_caller_saved();
+        if kfunc.moves_packet() {
+            self.forget_packet();
+        }
         if let Some(value) = result {
             self.set(Reg::R0, value);
         }

@@ -68,6 +68,7 @@ impl Explorer<'_> {
             _ => {
                 let size = match call.memory {
                     Some((size, readonly)) => Some((size, readonly)),
+                    None if kfunc.name == "bpf_session_cookie" => Some((8, false)),
                     // What an iterator over numbers gives is read by its type.
                     None => btf.size_of(pointee.id()).ok().map(|size| (size, true)),
                 };

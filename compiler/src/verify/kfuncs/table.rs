@@ -1,7 +1,9 @@
 //! The kernel function table: what Linux demands of callers of each.
 //!
 //! The kernel's BTF says what a function takes and returns; that it acquires, releases, sleeps or wants trusted
-//! arguments is known by its name only. A function that is not listed is one that Linux does not let programs call.
+//! arguments is known by its name only. Rows were checked against Linux 6.18.44, where pointers must be trusted unless a
+//! row says otherwise (`KF_TRUSTED_ARGS` became the default). A function that is not listed is one that Linux does not
+//! let programs call.
 
 use brolga_abi::ProgramKind;
 
@@ -11,22 +13,20 @@ pub(super) const ACQUIRE: u16 = 1;
 pub(super) const RELEASE: u16 = 1 << 1;
 /// What it returns may be null.
 pub(super) const RET_NULL: u16 = 1 << 2;
-/// Pointers to structures must be trusted.
-pub(super) const TRUSTED_ARGS: u16 = 1 << 3;
 /// It may sleep.
-pub(super) const SLEEPABLE: u16 = 1 << 4;
+pub(super) const SLEEPABLE: u16 = 1 << 3;
 /// It stops the machine.
-pub(super) const DESTRUCTIVE: u16 = 1 << 5;
-/// Pointers to structures must be trusted, or valid within the RCU section.
-pub(super) const RCU: u16 = 1 << 6;
+pub(super) const DESTRUCTIVE: u16 = 1 << 4;
+/// Pointers to structures need not be trusted: to be valid within the RCU section is enough.
+pub(super) const RCU: u16 = 1 << 5;
 /// It makes an iterator.
-pub(super) const ITER_NEW: u16 = 1 << 7;
+pub(super) const ITER_NEW: u16 = 1 << 6;
 /// It asks an iterator.
-pub(super) const ITER_NEXT: u16 = 1 << 8;
+pub(super) const ITER_NEXT: u16 = 1 << 7;
 /// It ends an iterator.
-pub(super) const ITER_DESTROY: u16 = 1 << 9;
+pub(super) const ITER_DESTROY: u16 = 1 << 8;
 /// It is called within an RCU section, and what it makes is valid within that.
-pub(super) const RCU_PROTECTED: u16 = 1 << 10;
+pub(super) const RCU_PROTECTED: u16 = 1 << 9;
 
 /// Which programs may call a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) enum Set {
     Tracing,
     TraceIter,
     Lsm,
-    Kprobe,
+    KprobeSession,
     Cpumask,
     Syscall,
     Crypto,
@@ -44,9 +44,12 @@ pub(super) enum Set {
     Skb,
     Xdp,
     Tc,
-    SockAddr,
-    SockOps,
+    TcAct,
+    Cgroup,
+    TestTc,
     StructOps,
+    /// Programs that belong to a network device, which Brolga's never do.
+    Device,
 }
 
 /// One row of the table.
@@ -68,35 +71,35 @@ impl Set {
     /// Whether programs of a kind may call functions of the set.
     pub fn allows(self, kind: ProgramKind) -> bool {
         use ProgramKind as P;
+        // Linux has one set for each of these groups.
         let tracing = matches!(kind, P::Tracing | P::Tracepoint | P::PerfEvent | P::Lsm);
+        let cgroup = matches!(kind, P::CgroupSkb | P::CgroupSock | P::CgroupDevice | P::CgroupSockAddr)
+            || matches!(kind, P::CgroupSockopt | P::CgroupSysctl | P::SockOps);
         match self {
             Self::All => true,
             Self::Generic => {
-                tracing
-                    || matches!(kind, P::SchedCls | P::Xdp | P::StructOps | P::Syscall)
-                    || matches!(
-                        kind,
-                        P::CgroupSkb | P::CgroupSock | P::CgroupDevice | P::CgroupSockAddr | P::CgroupSockopt
-                    )
-                    || matches!(kind, P::CgroupSysctl | P::SockOps)
+                tracing || cgroup || matches!(kind, P::SchedCls | P::Xdp | P::StructOps | P::Syscall)
             }
             Self::Tracing | Self::TraceIter => tracing,
             Self::Lsm => kind == P::Lsm,
-            Self::Kprobe => kind == P::Kprobe,
+            Self::KprobeSession => kind == P::Kprobe,
             Self::Cpumask => tracing || matches!(kind, P::StructOps | P::Syscall),
             Self::Syscall => kind == P::Syscall,
-            Self::Crypto => matches!(kind, P::SchedCls | P::SchedAct | P::Xdp | P::Syscall),
+            Self::Crypto => matches!(kind, P::SchedCls | P::SchedAct | P::Xdp),
             Self::XdpTc => matches!(kind, P::Xdp | P::SchedCls),
             Self::Skb => {
                 tracing
-                    || matches!(kind, P::SchedCls | P::SchedAct | P::SkSkb | P::SocketFilter | P::CgroupSkb)
+                    || cgroup
+                    || matches!(kind, P::SchedCls | P::SchedAct | P::SkSkb | P::SocketFilter)
                     || matches!(kind, P::LwtOut | P::LwtIn | P::LwtXmit | P::LwtSeg6local | P::Netfilter)
             }
             Self::Xdp => kind == P::Xdp,
             Self::Tc => kind == P::SchedCls,
-            Self::SockAddr => kind == P::CgroupSockAddr,
-            Self::SockOps => kind == P::SockOps,
+            Self::TcAct => matches!(kind, P::SchedCls | P::SchedAct),
+            Self::Cgroup => cgroup,
+            Self::TestTc => tracing || matches!(kind, P::SchedCls | P::Syscall),
             Self::StructOps => kind == P::StructOps,
+            Self::Device => false,
         }
     }
 }
@@ -109,20 +112,30 @@ pub(super) fn find(name: &str) -> Option<&'static Row> {
 /// The table, sorted by name.
 const KFUNCS: &[Row] = &[
     row("__bpf_trap", 0, Set::All),
-    row("bpf_arena_alloc_pages", TRUSTED_ARGS | SLEEPABLE, Set::All),
-    row("bpf_arena_free_pages", TRUSTED_ARGS | SLEEPABLE, Set::All),
-    row("bpf_arena_reserve_pages", TRUSTED_ARGS, Set::All),
+    row("bbr_cwnd_event", 0, Set::StructOps),
+    row("bbr_init", 0, Set::StructOps),
+    row("bbr_main", 0, Set::StructOps),
+    row("bbr_min_tso_segs", 0, Set::StructOps),
+    row("bbr_set_state", 0, Set::StructOps),
+    row("bbr_sndbuf_expand", 0, Set::StructOps),
+    row("bbr_ssthresh", 0, Set::StructOps),
+    row("bbr_undo_cwnd", 0, Set::StructOps),
+    row("bpf_arena_alloc_pages", SLEEPABLE, Set::All),
+    row("bpf_arena_free_pages", SLEEPABLE, Set::All),
+    row("bpf_arena_reserve_pages", SLEEPABLE, Set::All),
     row("bpf_cast_to_kern_ctx", 0, Set::All),
     row("bpf_cgroup_acquire", ACQUIRE | RCU | RET_NULL, Set::Generic),
     row("bpf_cgroup_ancestor", ACQUIRE | RCU | RET_NULL, Set::Generic),
     row("bpf_cgroup_from_id", ACQUIRE | RET_NULL, Set::Generic),
-    row("bpf_cgroup_read_xattr", RCU, Set::Lsm),
+    row("bpf_cgroup_read_xattr", RCU, Set::All),
     row("bpf_cgroup_release", RELEASE, Set::Generic),
     row("bpf_copy_from_user_dynptr", SLEEPABLE, Set::All),
     row("bpf_copy_from_user_str", SLEEPABLE, Set::All),
     row("bpf_copy_from_user_str_dynptr", SLEEPABLE, Set::All),
+    row("bpf_copy_from_user_task_dynptr", SLEEPABLE, Set::All),
     row("bpf_copy_from_user_task_str", SLEEPABLE, Set::All),
-    row("bpf_cpumask_acquire", ACQUIRE | TRUSTED_ARGS, Set::Cpumask),
+    row("bpf_copy_from_user_task_str_dynptr", SLEEPABLE, Set::All),
+    row("bpf_cpumask_acquire", ACQUIRE, Set::Cpumask),
     row("bpf_cpumask_and", RCU, Set::Cpumask),
     row("bpf_cpumask_any_and_distribute", RCU, Set::Cpumask),
     row("bpf_cpumask_any_distribute", RCU, Set::Cpumask),
@@ -153,17 +166,18 @@ const KFUNCS: &[Row] = &[
     row("bpf_crypto_ctx_release", RELEASE, Set::Syscall),
     row("bpf_crypto_decrypt", RCU, Set::Crypto),
     row("bpf_crypto_encrypt", RCU, Set::Crypto),
-    row("bpf_ct_change_status", TRUSTED_ARGS, Set::XdpTc),
-    row("bpf_ct_change_timeout", TRUSTED_ARGS, Set::XdpTc),
+    row("bpf_ct_change_status", 0, Set::XdpTc),
+    row("bpf_ct_change_timeout", 0, Set::XdpTc),
     row("bpf_ct_insert_entry", ACQUIRE | RET_NULL | RELEASE, Set::XdpTc),
     row("bpf_ct_release", RELEASE, Set::XdpTc),
-    row("bpf_ct_set_status", TRUSTED_ARGS, Set::XdpTc),
-    row("bpf_ct_set_timeout", TRUSTED_ARGS, Set::XdpTc),
+    row("bpf_ct_set_nat_info", 0, Set::XdpTc),
+    row("bpf_ct_set_status", 0, Set::XdpTc),
+    row("bpf_ct_set_timeout", 0, Set::XdpTc),
     row("bpf_dynptr_adjust", 0, Set::All),
     row("bpf_dynptr_clone", 0, Set::All),
     row("bpf_dynptr_copy", 0, Set::All),
-    row("bpf_dynptr_from_skb", TRUSTED_ARGS, Set::Skb),
-    row("bpf_dynptr_from_skb_meta", TRUSTED_ARGS, Set::Skb),
+    row("bpf_dynptr_from_skb", 0, Set::Skb),
+    row("bpf_dynptr_from_skb_meta", 0, Set::TcAct),
     row("bpf_dynptr_from_xdp", 0, Set::Xdp),
     row("bpf_dynptr_is_null", 0, Set::All),
     row("bpf_dynptr_is_rdonly", 0, Set::All),
@@ -171,19 +185,19 @@ const KFUNCS: &[Row] = &[
     row("bpf_dynptr_size", 0, Set::All),
     row("bpf_dynptr_slice", RET_NULL, Set::All),
     row("bpf_dynptr_slice_rdwr", RET_NULL, Set::All),
-    row("bpf_get_dentry_xattr", SLEEPABLE | TRUSTED_ARGS, Set::Lsm),
-    row("bpf_get_file_xattr", SLEEPABLE | TRUSTED_ARGS, Set::Lsm),
-    row("bpf_get_fsverity_digest", TRUSTED_ARGS | SLEEPABLE, Set::Lsm),
+    row("bpf_get_dentry_xattr", SLEEPABLE, Set::Lsm),
+    row("bpf_get_file_xattr", SLEEPABLE, Set::Lsm),
+    row("bpf_get_fsverity_digest", SLEEPABLE, Set::Lsm),
     row("bpf_get_kmem_cache", 0, Set::All),
-    row("bpf_get_task_exe_file", ACQUIRE | TRUSTED_ARGS | RET_NULL, Set::Lsm),
+    row("bpf_get_task_exe_file", ACQUIRE | RET_NULL, Set::Lsm),
     row("bpf_iter_bits_destroy", ITER_DESTROY, Set::All),
     row("bpf_iter_bits_new", ITER_NEW, Set::All),
     row("bpf_iter_bits_next", ITER_NEXT | RET_NULL, Set::All),
     row("bpf_iter_css_destroy", ITER_DESTROY, Set::All),
-    row("bpf_iter_css_new", ITER_NEW | TRUSTED_ARGS | RCU_PROTECTED, Set::All),
+    row("bpf_iter_css_new", ITER_NEW | RCU_PROTECTED, Set::All),
     row("bpf_iter_css_next", ITER_NEXT | RET_NULL, Set::All),
     row("bpf_iter_css_task_destroy", ITER_DESTROY, Set::All),
-    row("bpf_iter_css_task_new", ITER_NEW | TRUSTED_ARGS, Set::All),
+    row("bpf_iter_css_task_new", ITER_NEW, Set::All),
     row("bpf_iter_css_task_next", ITER_NEXT | RET_NULL, Set::All),
     row("bpf_iter_dmabuf_destroy", ITER_DESTROY | SLEEPABLE, Set::All),
     row("bpf_iter_dmabuf_new", ITER_NEW | SLEEPABLE, Set::All),
@@ -195,12 +209,14 @@ const KFUNCS: &[Row] = &[
     row("bpf_iter_num_new", ITER_NEW, Set::All),
     row("bpf_iter_num_next", ITER_NEXT | RET_NULL, Set::All),
     row("bpf_iter_task_destroy", ITER_DESTROY, Set::All),
-    row("bpf_iter_task_new", ITER_NEW | TRUSTED_ARGS | RCU_PROTECTED, Set::All),
+    row("bpf_iter_task_new", ITER_NEW | RCU_PROTECTED, Set::All),
     row("bpf_iter_task_next", ITER_NEXT | RET_NULL, Set::All),
     row("bpf_iter_task_vma_destroy", ITER_DESTROY, Set::All),
     row("bpf_iter_task_vma_new", ITER_NEW | RCU, Set::All),
     row("bpf_iter_task_vma_next", ITER_NEXT | RET_NULL, Set::All),
-    row("bpf_key_put", RELEASE, Set::Tracing),
+    row("bpf_key_put", RELEASE, Set::Generic),
+    row("bpf_kfunc_call_memb_release", RELEASE, Set::TestTc),
+    row("bpf_kfunc_call_test_release", RELEASE, Set::TestTc),
     row("bpf_list_back", RET_NULL, Set::Generic),
     row("bpf_list_front", RET_NULL, Set::Generic),
     row("bpf_list_pop_back", ACQUIRE | RET_NULL, Set::Generic),
@@ -209,13 +225,13 @@ const KFUNCS: &[Row] = &[
     row("bpf_list_push_front_impl", 0, Set::Generic),
     row("bpf_local_irq_restore", 0, Set::All),
     row("bpf_local_irq_save", 0, Set::All),
-    row("bpf_lookup_system_key", ACQUIRE | RET_NULL, Set::Tracing),
-    row("bpf_lookup_user_key", ACQUIRE | RET_NULL | SLEEPABLE, Set::Tracing),
-    row("bpf_map_sum_elem_count", TRUSTED_ARGS, Set::All),
+    row("bpf_lookup_system_key", ACQUIRE | RET_NULL, Set::Generic),
+    row("bpf_lookup_user_key", ACQUIRE | RET_NULL | SLEEPABLE, Set::Generic),
+    row("bpf_map_sum_elem_count", 0, Set::All),
     row("bpf_modify_return_test_tp", 0, Set::All),
     row("bpf_obj_drop_impl", RELEASE, Set::Generic),
     row("bpf_obj_new_impl", ACQUIRE | RET_NULL, Set::Generic),
-    row("bpf_path_d_path", TRUSTED_ARGS, Set::Lsm),
+    row("bpf_path_d_path", 0, Set::Lsm),
     row("bpf_percpu_obj_drop_impl", RELEASE, Set::Generic),
     row("bpf_percpu_obj_new_impl", ACQUIRE | RET_NULL, Set::Generic),
     row("bpf_preempt_disable", 0, Set::All),
@@ -235,26 +251,27 @@ const KFUNCS: &[Row] = &[
     row("bpf_rcu_read_unlock", 0, Set::All),
     row("bpf_rdonly_cast", 0, Set::All),
     row("bpf_refcount_acquire_impl", ACQUIRE | RET_NULL | RCU, Set::Generic),
-    row("bpf_remove_dentry_xattr", SLEEPABLE | TRUSTED_ARGS, Set::Lsm),
+    row("bpf_remove_dentry_xattr", SLEEPABLE, Set::Lsm),
     row("bpf_res_spin_lock", RET_NULL, Set::All),
     row("bpf_res_spin_lock_irqsave", RET_NULL, Set::All),
     row("bpf_res_spin_unlock", 0, Set::All),
     row("bpf_res_spin_unlock_irqrestore", 0, Set::All),
-    row("bpf_send_signal_task", TRUSTED_ARGS, Set::Generic),
-    row("bpf_session_cookie", 0, Set::Kprobe),
-    row("bpf_session_is_return", 0, Set::Kprobe),
-    row("bpf_set_dentry_xattr", SLEEPABLE | TRUSTED_ARGS, Set::Lsm),
-    row("bpf_sk_assign_tcp_reqsk", TRUSTED_ARGS, Set::Tc),
+    row("bpf_send_signal_task", 0, Set::Generic),
+    row("bpf_session_cookie", 0, Set::KprobeSession),
+    row("bpf_session_is_return", 0, Set::KprobeSession),
+    row("bpf_set_dentry_xattr", SLEEPABLE, Set::Lsm),
+    row("bpf_sk_assign_tcp_reqsk", 0, Set::Tc),
     row("bpf_skb_ct_alloc", ACQUIRE | RET_NULL, Set::XdpTc),
     row("bpf_skb_ct_lookup", ACQUIRE | RET_NULL, Set::XdpTc),
-    row("bpf_sock_addr_set_sun_path", 0, Set::SockAddr),
-    row("bpf_sock_destroy", TRUSTED_ARGS, Set::TraceIter),
-    row("bpf_sock_ops_enable_tx_tstamp", TRUSTED_ARGS, Set::SockOps),
+    row("bpf_sock_addr_set_sun_path", 0, Set::Cgroup),
+    row("bpf_sock_destroy", 0, Set::TraceIter),
+    row("bpf_sock_ops_enable_tx_tstamp", 0, Set::Cgroup),
     row("bpf_strcasecmp", 0, Set::All),
     row("bpf_strchr", 0, Set::All),
     row("bpf_strchrnul", 0, Set::All),
     row("bpf_strcmp", 0, Set::All),
     row("bpf_strcspn", 0, Set::All),
+    row("bpf_stream_vprintk_impl", 0, Set::All),
     row("bpf_strlen", 0, Set::All),
     row("bpf_strnchr", 0, Set::All),
     row("bpf_strnlen", 0, Set::All),
@@ -268,6 +285,8 @@ const KFUNCS: &[Row] = &[
     row("bpf_task_get_cgroup1", ACQUIRE | RCU | RET_NULL, Set::Generic),
     row("bpf_task_release", RELEASE, Set::Generic),
     row("bpf_task_under_cgroup", RCU, Set::Generic),
+    row("bpf_task_work_schedule_resume_impl", 0, Set::All),
+    row("bpf_task_work_schedule_signal_impl", 0, Set::All),
     row("bpf_throw", 0, Set::Generic),
     row("bpf_verify_pkcs7_signature", SLEEPABLE, Set::Tracing),
     row("bpf_wq_init", 0, Set::All),
@@ -275,13 +294,27 @@ const KFUNCS: &[Row] = &[
     row("bpf_wq_start", 0, Set::All),
     row("bpf_xdp_ct_alloc", ACQUIRE | RET_NULL, Set::XdpTc),
     row("bpf_xdp_ct_lookup", ACQUIRE | RET_NULL, Set::XdpTc),
-    row("bpf_xdp_metadata_rx_hash", TRUSTED_ARGS, Set::Xdp),
-    row("bpf_xdp_metadata_rx_timestamp", TRUSTED_ARGS, Set::Xdp),
-    row("bpf_xdp_metadata_rx_vlan_tag", TRUSTED_ARGS, Set::Xdp),
+    row("bpf_xdp_get_xfrm_state", ACQUIRE | RET_NULL, Set::Xdp),
+    row("bpf_xdp_metadata_rx_hash", 0, Set::Device),
+    row("bpf_xdp_metadata_rx_timestamp", 0, Set::Device),
+    row("bpf_xdp_metadata_rx_vlan_tag", 0, Set::Device),
     row("bpf_xdp_pull_data", 0, Set::Xdp),
+    row("bpf_xdp_xfrm_state_release", RELEASE, Set::Xdp),
     row("crash_kexec", DESTRUCTIVE, Set::Generic),
     row("css_rstat_flush", SLEEPABLE, Set::Tracing),
     row("css_rstat_updated", 0, Set::Tracing),
+    row("cubictcp_acked", 0, Set::StructOps),
+    row("cubictcp_cong_avoid", 0, Set::StructOps),
+    row("cubictcp_cwnd_event", 0, Set::StructOps),
+    row("cubictcp_init", 0, Set::StructOps),
+    row("cubictcp_recalc_ssthresh", 0, Set::StructOps),
+    row("cubictcp_state", 0, Set::StructOps),
+    row("dctcp_cwnd_event", 0, Set::StructOps),
+    row("dctcp_cwnd_undo", 0, Set::StructOps),
+    row("dctcp_init", 0, Set::StructOps),
+    row("dctcp_ssthresh", 0, Set::StructOps),
+    row("dctcp_state", 0, Set::StructOps),
+    row("dctcp_update_alpha", 0, Set::StructOps),
     row("tcp_cong_avoid_ai", 0, Set::StructOps),
     row("tcp_reno_cong_avoid", 0, Set::StructOps),
     row("tcp_reno_ssthresh", 0, Set::StructOps),

@@ -312,6 +312,11 @@ impl Explorer<'_> {
             ))
             .map_err(|d| Box::new(d.help("compare the pointer with null before moving it")));
         }
+        // Reads through it are careful wherever it leads, so nobody keeps account of that.
+        if pointer.is_untrusted_memory() {
+            self.set(dst, Value::untrusted_memory());
+            return Ok(());
+        }
         let known = by.num.as_constant();
         match pointer.kind {
             Kind::Context

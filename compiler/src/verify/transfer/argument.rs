@@ -422,8 +422,16 @@ impl Explorer<'_> {
                 }
                 Ok(())
             }
-            Kind::Btf(_) if value.flags.has(Flags::TRUSTED) => {
-                Err(self.unsupported("handing a kernel structure as memory"))
+            Kind::Btf(_) if value.flags.has(Flags::TRUSTED) && request.direction == Direction::Write => {
+                let message = format!(
+                    "may write into memory pointed by {} type={}",
+                    name(request.reg),
+                    value.kind_name()
+                );
+                Err(self.refuse_reg(Code::ArgumentType, request.reg, message))
+            }
+            Kind::Btf(pointer) if value.flags.has(Flags::TRUSTED) => {
+                self.check_structure(request, pointer).map(|_| ())
             }
             Kind::Uninit
             | Kind::Scalar
@@ -587,12 +595,12 @@ const fn is_object(value: &Value) -> bool {
 /// Whether helpers take it as memory.
 const fn is_memory(value: &Value) -> bool {
     match value.kind {
+        Kind::Memory { .. } => !value.is_untrusted_memory(),
         Kind::Stack { .. }
         | Kind::Packet
         | Kind::PacketMeta
         | Kind::MapValue(_)
         | Kind::MapKey(_)
-        | Kind::Memory { .. }
         | Kind::Buffer(Buffer::Iterator) => true,
         Kind::Btf(_) => value.flags.has(Flags::TRUSTED),
         Kind::Uninit

@@ -62,7 +62,7 @@ impl Explorer<'_> {
     }
 
     /// Packet pointers are invalid from now on.
-    pub(super) fn forget_packet(&mut self) {
+    pub(in crate::verify) fn forget_packet(&mut self) {
         let origin = Some(self.at);
         self.state.update(Value::is_any_packet, |value| *value = Value { origin, ..Value::UNKNOWN });
         let slice =
@@ -90,9 +90,10 @@ impl Explorer<'_> {
         }
         match subprog.params.iter().position(|p| *p == Param::Unknown) {
             Some(index) => {
-                let message = format!("parameter {index} of the global function {name}() is of a type that");
-                let message = format!("{message} cannot be verified apart yet");
-                Err(Box::new(Diagnostic::at(Code::UnsupportedFeature, subprog.start, message)))
+                let message =
+                    format!("arg#{index} of the global function {name}(): its type is not supported");
+                let message = format!("{message}, or its size cannot be determined");
+                Err(Box::new(Diagnostic::at(Code::GlobalFunction, subprog.start, message)))
             }
             None => Ok(()),
         }
@@ -121,9 +122,11 @@ impl Explorer<'_> {
                 "global function calls are not allowed while holding a lock, use static function instead";
             return Err(self.refuse(Code::Lock, message));
         }
-        if self.state.held.preempt > 0 || !self.state.held.irqs.is_empty() {
-            let message =
-                "global function calls are not allowed with preemption disabled, use static function instead";
+        let held = &self.state.held;
+        let atomic = held.rcu > 0 || held.preempt > 0 || !held.irqs.is_empty() || !self.sleepable();
+        if atomic && self.layout.sleeps[callee.index()] {
+            let message = "global functions that may sleep are not allowed in non-sleepable context,\ni.e., in a \
+                           RCU/IRQ/preempt-disabled section, or in\na non-sleepable BPF program context.";
             return Err(self.refuse(Code::Section, message));
         }
         self.check_signature(callee)?;
@@ -150,7 +153,9 @@ impl Explorer<'_> {
             return Err(self.refuse_uninit(reg));
         }
         match param {
-            Param::Unknown => Ok(()),
+            Param::Unknown | Param::Untrusted { .. } => Ok(()),
+            Param::Arena if value.is_scalar() || value.kind == Kind::Arena => Ok(()),
+            Param::Arena => refuse(self, format!("{} is not a pointer to arena or scalar.", name(reg))),
             Param::Scalar if value.is_scalar() => Ok(()),
             Param::Scalar => refuse(self, format!("{} is not a scalar", name(reg))),
             Param::Context if value.kind == Kind::Context => self.check_unmodified(reg, &value),

@@ -4,7 +4,7 @@
 
 use brolga_abi::helpers::HelperInfo;
 use brolga_abi::kinds::PROGRAM_KINDS;
-use brolga_abi::{Arg, HelperId, MapKind, Ret};
+use brolga_abi::{Arg, AttachType, HelperId, MapKind, ProgramKind, Ret};
 
 use super::argument::{Call, SPIN_LOCK, SPIN_UNLOCK};
 use super::compat::kind;
@@ -40,7 +40,7 @@ impl Explorer<'_> {
             );
         };
         let attach = self.kind.effective_attach(self.program.attach);
-        let Some(info) = id.for_kind(self.kind, attach) else {
+        let Some(info) = self.contract(id, attach) else {
             let name = id.info().name;
             let kind = self.kind.info().name;
             let message = format!("program of this type cannot use helper {name}#{number} ({kind})");
@@ -124,6 +124,17 @@ impl Explorer<'_> {
             self.forget_packet();
         }
         if id == HelperId::TailCall { self.tail_call() } else { Ok(Next::Fall) }
+    }
+
+    /// What a helper demands of the program; `None` where that may not call it.
+    fn contract(&self, id: HelperId, attach: Option<AttachType>) -> Option<&'static HelperInfo> {
+        let sockets = self.program.attach == Some(AttachType::TraceIter)
+            && matches!(self.program.target.as_deref(), Some("tcp" | "unix"));
+        if sockets && matches!(id, HelperId::Setsockopt | HelperId::Getsockopt) {
+            // As congestion control knows them: they take the socket.
+            return id.for_kind(ProgramKind::StructOps, None);
+        }
+        id.for_kind(self.kind, attach).filter(|_| self.member_may_call(id))
     }
 
     fn result(&mut self, info: &HelperInfo, call: &Call) -> Check<Option<Value>> {

@@ -86,7 +86,7 @@ impl Explorer<'_> {
                 let access = self.check_map_value(&request, map)?;
                 if let Some(field) = self.check_fields(&request, map)? {
                     let pointer = self.check_kernel_pointer(&request, &field, None)?;
-                    self.facts.foreign(self.at, Foreign::Structure);
+                    self.facts.foreign(self.at, Foreign::Memory);
                     let pointer = self.new_pointer(pointer, unknown);
                     if let Some(dst) = dst {
                         self.record(access)?;
@@ -171,7 +171,7 @@ impl Explorer<'_> {
                     if let Stored::Reg(reg) = stored {
                         self.mark_precise(reg);
                     }
-                    self.facts.foreign(self.at, Foreign::Structure);
+                    self.facts.foreign(self.at, Foreign::Memory);
                 }
                 access
             }
