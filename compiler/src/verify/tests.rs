@@ -4,7 +4,7 @@
 use brolga_abi::{MapKind, ProgramKind};
 
 use super::{Accepted, Access, Options, Rejection, ShiftRule, verify};
-use crate::diag::{Code, Severity};
+use crate::diag::Code;
 use crate::isa::asm::AsmContext;
 use crate::isa::{AluOp, Endianness, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
 use crate::program::{GlobalData, MapDef, Param, Program, SubprogId};
@@ -171,10 +171,25 @@ fn memory_of_a_global_function_may_be_null_unless_tagged() {
 }
 
 #[test]
-fn types_that_are_not_understood_are_unsupported() {
-    let program = with_global("call f\nr0 = 0\nexit\nf:\nr0 = 0\nexit", &[Param::Unknown]);
-    let rejection = judge(&program).expect_err("the program is refused");
-    assert_eq!(rejection.diagnostics[0].severity(), Severity::Unsupported);
+fn types_that_cannot_be_verified_apart_are_refused() {
+    let text = "call f\nr0 = 0\nexit\nf:\nr0 = 0\nexit";
+    assert_eq!(code(&with_global(text, &[Param::Unknown])), Code::GlobalFunction);
+}
+
+#[test]
+fn addresses_in_arenas_are_numbers_to_a_global_function() {
+    let text = |arg: &str| format!("{arg}\ncall f\nr0 = 0\nexit\nf:\nr0 = r1\nexit");
+    assert!(judge(&with_global(&text("r1 = 7"), &[Param::Arena])).is_ok());
+    assert_eq!(code(&with_global(&text("r1 = r10"), &[Param::Arena])), Code::GlobalFunction);
+}
+
+#[test]
+fn untrusted_memory_is_read_anywhere_and_written_nowhere() {
+    let text = |body: &str| format!("r1 = 7\ncall f\nr0 = 0\nexit\nf:\n{body}\nr0 = 0\nexit");
+    let untrusted = [Param::Untrusted { ty: None }];
+    assert!(judge(&with_global(&text("r1 += 100000\nr0 = *(u64 *)(r1 - 8)"), &untrusted)).is_ok());
+    assert!(judge(&with_global(&text("r1 >>= 3\nr0 = *(u8 *)(r1 + 0)"), &untrusted)).is_ok());
+    assert_eq!(code(&with_global(&text("*(u8 *)(r1 + 0) = 1"), &untrusted)), Code::InvalidMemAccess);
 }
 
 #[test]
