@@ -15,9 +15,24 @@ use crate::literal;
 #[derive(Debug, Parser)]
 #[command(name = "brolga", version, arg_required_else_help = true)]
 pub struct Args {
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On terminals, unless the environment says otherwise (NO_COLOR, CLICOLOR_FORCE)
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }
 
 /// The commands.
@@ -46,6 +61,17 @@ pub enum Format {
     Text,
     /// For machines: one JSON object a line
     Json,
+}
+
+/// How verdicts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerdictFormat {
+    /// For people
+    Text,
+    /// For machines: one JSON object a line
+    Json,
+    /// For code-review tools: one SARIF document
+    Sarif,
 }
 
 /// Which programs of an object are meant.
@@ -142,7 +168,7 @@ Exit codes: 0 all accepted, 1 some rejected, 2 an input could not be read or bad
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = VERDICT_EXIT_CODES)]
+#[command(after_help = VERDICT_EXIT_CODES, after_long_help = verify_help())]
 pub struct VerifyArgs {
     /// Objects as clang writes them (`-` reads standard input)
     #[arg(required = true, value_name = "OBJ")]
@@ -167,9 +193,26 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub memory: u32,
 
+    /// How many errors of a program are reported at most. The first is what Linux reports; the others are errors by
+    /// themselves, on other paths, that do not follow from it
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_errors: u32,
+
+    /// Print what the verifier knew at each instruction, in the form of the kernel's log: 1 for the path that is
+    /// refused, 2 for all paths
+    #[arg(
+        long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        value_parser = clap::value_parser!(u8).range(1..=2)
+    )]
+    pub log: Option<u8>,
+
     /// How the verdicts are printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = VerdictFormat::Text)]
+    pub format: VerdictFormat,
+}
+
+fn verify_help() -> String {
+    format!("{}\n\n{VERDICT_EXIT_CODES}", crate::commands::verify::HELP)
 }
 
 /// Arguments of `run`.

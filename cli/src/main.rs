@@ -25,6 +25,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    io::set_color(args.color);
     let mut out = io::stdout();
     let result = match &args.command {
         Command::Verify(args) => commands::verify::run(args, &mut out),

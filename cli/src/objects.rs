@@ -179,8 +179,27 @@ impl Verdict {
 impl<'a> Judgement<'a> {
     /// Verifies a program.
     pub fn of(program: &'a Program) -> Self {
+        Self::with(program, &verify::Options { max_findings: 8, ..verify::Options::default() })
+    }
+
+    /// Verifies a program otherwise.
+    pub fn with(program: &'a Program, options: &verify::Options) -> Self {
+        Self::timed(program, || verify::verify(program, options))
+    }
+
+    /// Verifies a program, and hands over the log line by line.
+    pub fn logged(
+        program: &'a Program,
+        options: &verify::Options,
+        level: verify::log::Level,
+        line: &mut dyn FnMut(&str),
+    ) -> Self {
+        Self::timed(program, || verify::log::write(program, options, level, line))
+    }
+
+    fn timed(program: &'a Program, judge: impl FnOnce() -> Result<Accepted, Rejection>) -> Self {
         let start = Instant::now();
-        let outcome = verify::verify(program, &verify::Options::default());
+        let outcome = judge();
         Self { program, outcome, time: start.elapsed() }
     }
 

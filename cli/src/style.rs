@@ -12,3 +12,5 @@ pub const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub const HEADING: Style = Style::new().bold();
 /// Less important than what is beside it.
 pub const DIM: Style = Style::new().dimmed();
+/// Code in a text.
+pub const CODE: Style = AnsiColor::Cyan.on_default();

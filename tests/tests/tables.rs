@@ -190,6 +190,11 @@ fn codes_are_explained() {
     for row in CODES {
         let kebab = row.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         assert!(kebab, "`{}` is not in kebab case", row.name);
-        assert!(row.explain.len() > 30 && row.explain.ends_with('.'), "`{}` is not explained", row.name);
+        assert!(
+            row.page.starts_with(&format!("# {}\n\n", row.name)),
+            "the page of `{}` begins with its name",
+            row.name
+        );
+        assert!(row.meaning().len() > 30 && row.summary().len() < 160, "`{}` is not explained", row.name);
     }
 }

@@ -1,4 +1,4 @@
-//! `brolga explain`: prints a row of the diagnostics table.
+//! `brolga explain`: prints the page of a diagnostic.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,14 +10,15 @@ use serde::Serialize;
 use crate::args::{ExplainArgs, Format};
 use crate::failure::Failure;
 use crate::io::Out;
-use crate::style::{DIM, HEADING};
+use crate::style::{CODE, DIM, HEADING};
 
 #[derive(Serialize)]
 struct Row {
     code: &'static str,
     severity: &'static str,
-    explain: &'static str,
-    example: &'static str,
+    summary: String,
+    /// Markdown.
+    page: &'static str,
 }
 
 /// Runs the command.
@@ -29,13 +30,13 @@ pub fn run(args: &ExplainArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     for row in rows {
         match args.format {
             Format::Json => {
-                let CodeInfo { name, explain, example, .. } = *row;
-                let row = Row { code: name, severity: severity(row), explain, example };
+                let CodeInfo { name, page, .. } = *row;
+                let row = Row { code: name, severity: severity(row), summary: row.summary(), page };
                 serde_json::to_writer(&mut *out, &row)?;
                 writeln!(out)?;
             }
             Format::Text if args.list => {
-                writeln!(out, "{HEADING}{:32}{HEADING:#} {}", row.name, first_sentence(row.explain))?;
+                writeln!(out, "{HEADING}{:32}{HEADING:#} {}", row.name, row.summary())?;
             }
             Format::Text => page(row, out)?,
         }
@@ -72,21 +73,26 @@ fn page(row: &CodeInfo, out: &mut Out) -> std::io::Result<()> {
         Severity::Reject => "Linux would reject the program",
         Severity::Unsupported => "Brolga does not support it",
     };
-    writeln!(out, "{HEADING}{}{HEADING:#} {DIM}({meaning}){DIM:#}\n", row.name)?;
-    for line in wrap(row.explain, 80) {
-        writeln!(out, "{line}")?;
-    }
-    if !row.example.is_empty() {
-        writeln!(out)?;
-        for line in row.example.lines() {
-            writeln!(out, "    {line}")?;
+    writeln!(out, "{HEADING}{}{HEADING:#} {DIM}({meaning}){DIM:#}", row.name)?;
+    let mut lines = row.page.lines().skip(1).peekable();
+    while let Some(line) = lines.next() {
+        if line.starts_with("```") {
+            for line in lines.by_ref().take_while(|line| !line.starts_with("```")) {
+                writeln!(out, "{CODE}{}{CODE:#}", format_args!("    {line}").to_string().trim_end())?;
+            }
+            continue;
+        }
+        let mut paragraph = line.to_owned();
+        while let Some(next) =
+            lines.next_if(|next| !line.is_empty() && !next.is_empty() && !next.starts_with("```"))
+        {
+            paragraph = paragraph + " " + next;
+        }
+        for line in wrap(&paragraph, 80) {
+            writeln!(out, "{line}")?;
         }
     }
     Ok(())
-}
-
-fn first_sentence(text: &str) -> &str {
-    text.split_once(". ").map_or_else(|| text.trim_end_matches('.'), |(first, _)| first)
 }
 
 /// Breaks a paragraph into lines of at most `width` characters, where words allow.
@@ -108,13 +114,11 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_sentence, wrap};
+    use super::wrap;
 
     #[test]
     fn paragraphs_are_wrapped_at_words() {
         assert_eq!(wrap("one two  three four", 9), ["one two", "three", "four"]);
         assert_eq!(wrap("incomprehensibilities", 9), ["incomprehensibilities"]);
-        assert_eq!(first_sentence("First. Second."), "First");
-        assert_eq!(first_sentence("Only one."), "Only one");
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anstream::AutoStream;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::args::Color;
 use crate::capture::{Packet, Reader, Writer};
 use crate::failure::Failure;
 
@@ -28,6 +29,15 @@ pub fn stdout() -> Out {
 /// Standard error, flushed where it is dropped.
 pub fn stderr() -> Err {
     BufWriter::new(Escaped(AutoStream::auto(std::io::stderr().lock())))
+}
+
+/// Says when colours are used. What was not set is as the streams find it.
+pub fn set_color(color: Color) {
+    match color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
 }
 
 /// Cells of a line of standard output: a terminal's, or as many as fit on most.

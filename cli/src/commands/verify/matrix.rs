@@ -11,9 +11,11 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use brolga_compiler::diag::render::one_line;
+
 use super::report::Report;
-use super::{Tally, findings};
-use crate::args::{Format, VerifyArgs};
+use super::{Tally, findings, options, sarif};
+use crate::args::{VerdictFormat, VerifyArgs};
 use crate::failure::Failure;
 use crate::io::{self, Out, Progress};
 use crate::kernels::{Environment, KernelSource};
@@ -29,13 +31,20 @@ struct Cell {
     verdict: Verdict,
     /// The line of JSON, or the findings as text.
     report: String,
+    /// The findings for SARIF.
+    log: sarif::Log,
 }
 
 /// What was found out for one kernel: by object, its programs.
 type Column = Result<Vec<Result<Vec<Cell>, Failure>>, Failure>;
 
 /// Judges all objects for all kernels.
-pub(super) fn run(args: &VerifyArgs, kernels: &[KernelSource], out: &mut Out) -> Result<ExitCode, Failure> {
+pub(super) fn run(
+    args: &VerifyArgs,
+    kernels: &[KernelSource],
+    out: &mut Out,
+    log: &mut sarif::Log,
+) -> Result<ExitCode, Failure> {
     let mut tally = Tally::default();
     let mut inputs = Vec::new();
     for path in &args.objects {
@@ -43,6 +52,7 @@ pub(super) fn run(args: &VerifyArgs, kernels: &[KernelSource], out: &mut Out) ->
             Ok(bytes) => inputs.push((path.as_path(), bytes)),
             Err(failure) => {
                 tally.fail(&failure)?;
+                log.fail(&failure);
                 failure.report();
             }
         }
@@ -52,9 +62,10 @@ pub(super) fn run(args: &VerifyArgs, kernels: &[KernelSource], out: &mut Out) ->
         columns.iter().zip(kernels).filter_map(|(column, kernel)| Some((column.as_ref().err()?, kernel)))
     {
         tally.fail(column)?;
+        log.fail(column);
         column.report();
     }
-    if args.format == Format::Text {
+    if args.format == VerdictFormat::Text {
         for (number, kernel) in (1..).zip(kernels) {
             writeln!(out, "{DIM}kernel{DIM:#} {number:3}  {}", kernel.label)?;
         }
@@ -68,15 +79,20 @@ pub(super) fn run(args: &VerifyArgs, kernels: &[KernelSource], out: &mut Out) ->
             tally.verdicts.push(cell.verdict);
         }
         match args.format {
-            Format::Text => text(path, &row, out)?,
-            Format::Json => {
+            VerdictFormat::Text => text(path, &row, out)?,
+            VerdictFormat::Sarif => {
+                for cell in row.iter().flatten().filter_map(|cells| cells.as_ref().ok()).flatten() {
+                    log.append(&cell.log);
+                }
+            }
+            VerdictFormat::Json => {
                 for cell in row.iter().flatten().filter_map(|cells| cells.as_ref().ok()).flatten() {
                     writeln!(out, "{}", cell.report)?;
                 }
             }
         }
         out.flush()?;
-        report_failures(&row, kernels, &mut tally)?;
+        report_failures(&row, kernels, &mut tally, log)?;
     }
     Ok(tally.exit_code())
 }
@@ -118,16 +134,21 @@ fn cells(
     let object = objects::load_bytes(path, bytes, &args.selection, args.memory, environment)?;
     let mut cells = Vec::new();
     for program in objects::select(path, &object, &args.selection)? {
-        let judgement = Judgement::of(program);
+        let judgement = Judgement::with(program, &options(args));
+        let mut log = sarif::Log::default();
         let report = match args.format {
-            Format::Json => serde_json::to_string(&Report::new(path, kernel, &judgement))?,
-            Format::Text => {
+            VerdictFormat::Sarif => {
+                log.add(path, kernel, &judgement);
+                String::new()
+            }
+            VerdictFormat::Json => serde_json::to_string(&Report::new(path, kernel, &judgement))?,
+            VerdictFormat::Text => {
                 let mut text = Vec::new();
                 findings(program, judgement.diagnostics(), &mut text)?;
                 String::from_utf8_lossy(&text).into_owned()
             }
         };
-        cells.push(Cell { program: program.name.clone(), verdict: judgement.verdict(), report });
+        cells.push(Cell { program: program.name.clone(), verdict: judgement.verdict(), report, log });
     }
     Ok(cells)
 }
@@ -135,7 +156,12 @@ fn cells(
 type Row<'a> = [Option<&'a Result<Vec<Cell>, Failure>>];
 
 /// Says once why an object could not be loaded, and for which kernels.
-fn report_failures(row: &Row<'_>, kernels: &[KernelSource], tally: &mut Tally) -> Result<(), Failure> {
+fn report_failures(
+    row: &Row<'_>,
+    kernels: &[KernelSource],
+    tally: &mut Tally,
+    log: &mut sarif::Log,
+) -> Result<(), Failure> {
     let mut groups: BTreeMap<String, (&Failure, Vec<usize>)> = BTreeMap::new();
     for (index, cells) in row.iter().enumerate() {
         if let Some(Err(failure)) = cells {
@@ -144,6 +170,7 @@ fn report_failures(row: &Row<'_>, kernels: &[KernelSource], tally: &mut Tally) -
         }
     }
     for (failure, columns) in groups.into_values() {
+        log.fail(failure);
         failure.report();
         if columns.len() < kernels.len() {
             io::say(format_args!("  for kernels {}", ranges(&columns)));
@@ -157,7 +184,7 @@ fn text(path: &Path, row: &Row<'_>, out: &mut Out) -> std::io::Result<()> {
         row.iter().map(|cells| cells.and_then(|cells| cells.as_ref().ok())).collect();
     // Programs are those of the object, whatever the kernel.
     let Some(programs) = loaded.iter().flatten().next() else { return Ok(()) };
-    writeln!(out, "\n{HEADING}{}{HEADING:#}", path.display())?;
+    writeln!(out, "\n{HEADING}{}{HEADING:#}", one_line(&path.display().to_string()))?;
     let width = programs.iter().map(|cell| cell.program.len()).max().unwrap_or(0).max(8);
     for (chunk, columns) in loaded.chunks(COLUMNS).enumerate() {
         write!(out, "  {:width$}", "")?;
@@ -166,7 +193,7 @@ fn text(path: &Path, row: &Row<'_>, out: &mut Out) -> std::io::Result<()> {
         }
         writeln!(out)?;
         for (index, first) in programs.iter().enumerate() {
-            write!(out, "  {:width$}", first.program)?;
+            write!(out, "  {:width$}", one_line(&first.program))?;
             for cells in columns {
                 let (style, word) = match cells.and_then(|cells| cells.get(index)).map(|cell| cell.verdict) {
                     Some(Verdict::Accept) => (GOOD, "yes"),
@@ -191,7 +218,7 @@ fn text(path: &Path, row: &Row<'_>, out: &mut Out) -> std::io::Result<()> {
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by(|(_, a), (_, b)| a.cmp(b));
         for (report, columns) in groups {
-            writeln!(out, "\n{HEADING}{}{HEADING:#} for {}:", first.program, ranges(&columns))?;
+            writeln!(out, "\n{HEADING}{}{HEADING:#} for {}:", one_line(&first.program), ranges(&columns))?;
             write!(out, "{report}")?;
         }
     }

@@ -2,18 +2,21 @@
 
 mod matrix;
 mod report;
+mod sarif;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use brolga_compiler::diag::Diagnostic;
-use brolga_compiler::diag::render::{Renderer, Role};
+use brolga_compiler::diag::render::{self, Renderer, Role};
 use brolga_compiler::isa::{InsnIdx, disasm};
 use brolga_compiler::program::{Fault, Program};
+use brolga_compiler::verify;
 
+pub use self::report::HELP;
 use self::report::Report;
-use crate::args::{Format, VerifyArgs};
+use crate::args::{VerdictFormat, VerifyArgs};
 use crate::failure::{FAILED, Failure};
 use crate::io::{self, Out};
 use crate::kernels::{Environment, KernelSource};
@@ -23,21 +26,39 @@ use crate::style::{DIM, ERROR, GOOD, HEADING, WARNING};
 /// Runs the command. An object that cannot be read does not keep the others from being judged.
 pub fn run(args: &VerifyArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     let kernels = KernelSource::all(&args.btf, &args.config)?;
-    let [kernel] = &kernels[..] else { return matrix::run(args, &kernels, out) };
+    if args.log.is_some() && (args.format != VerdictFormat::Text || kernels.len() > 1) {
+        return Err(Failure::Usage("--log is text, for one kernel".to_owned()));
+    }
+    let mut log = sarif::Log::default();
+    let [kernel] = &kernels[..] else {
+        let code = matrix::run(args, &kernels, out, &mut log)?;
+        return finish(args, log, out).map(|()| code);
+    };
     let mut environment = kernel.read()?;
     environment.host_functions = args.host.host_function.clone().into();
     let mut tally = Tally::default();
     for path in &args.objects {
-        match verify(path, args, (&kernel.label, &environment), out) {
+        match verify(path, args, (&kernel.label, &environment), (out, &mut log)) {
             Ok(verdicts) => tally.verdicts.extend(verdicts),
             Err(failure) => {
                 out.flush()?;
                 tally.fail(&failure)?;
+                log.fail(&failure);
                 failure.report();
             }
         }
     }
+    finish(args, log, out)?;
     Ok(tally.exit_code())
+}
+
+/// Writes what can be written at the end only.
+fn finish(args: &VerifyArgs, log: sarif::Log, out: &mut Out) -> Result<(), Failure> {
+    if args.format == VerdictFormat::Sarif {
+        serde_json::to_writer_pretty(&mut *out, &log.finish())?;
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 /// What all objects came to.
@@ -73,22 +94,46 @@ impl Tally {
     }
 }
 
+/// What `verify` was asked to judge by.
+fn options(args: &VerifyArgs) -> verify::Options {
+    verify::Options { max_findings: args.max_errors, ..verify::Options::default() }
+}
+
+/// Judges a program; prints the log on the way, if there is to be one.
+fn judge<'a>(program: &'a Program, args: &VerifyArgs, out: &mut Out) -> std::io::Result<Judgement<'a>> {
+    let level = match args.log {
+        None => return Ok(Judgement::with(program, &options(args))),
+        Some(1) => verify::log::Level::Last,
+        Some(_) => verify::log::Level::All,
+    };
+    let mut result = writeln!(out, "-- BEGIN PROG LOAD LOG: {} --", render::one_line(&program.name));
+    let mut line = |line: &str| {
+        if result.is_ok() {
+            result = writeln!(out, "{line}");
+        }
+    };
+    let judgement = Judgement::logged(program, &options(args), level, &mut line);
+    result.and_then(|()| writeln!(out, "-- END PROG LOAD LOG --"))?;
+    Ok(judgement)
+}
+
 fn verify(
     path: &Path,
     args: &VerifyArgs,
     (kernel, environment): (&str, &Environment),
-    out: &mut Out,
+    (out, log): (&mut Out, &mut sarif::Log),
 ) -> Result<Vec<Verdict>, Failure> {
     let object = objects::load_bytes(path, &io::read(path)?, &args.selection, args.memory, environment)?;
     let mut verdicts = Vec::new();
     for program in objects::select(path, &object, &args.selection)? {
-        let judgement = Judgement::of(program);
+        let judgement = judge(program, args, out)?;
         match args.format {
-            Format::Text => text(path, &judgement, out)?,
-            Format::Json => {
+            VerdictFormat::Text => text(path, &judgement, out)?,
+            VerdictFormat::Json => {
                 serde_json::to_writer(&mut *out, &Report::new(path, kernel, &judgement))?;
                 writeln!(out)?;
             }
+            VerdictFormat::Sarif => log.add(path, kernel, &judgement),
         }
         verdicts.push(judgement.verdict());
     }
@@ -106,8 +151,8 @@ fn text(path: &Path, judgement: &Judgement<'_>, out: &mut Out) -> std::io::Resul
     writeln!(
         out,
         "{}: {HEADING}{}{HEADING:#} ({kind}): {style}{verdict}{style:#} {DIM}{} instructions, {} processed, {:.1} ms{DIM:#}",
-        path.display(),
-        program.name,
+        render::one_line(&path.display().to_string()),
+        render::one_line(&program.name),
         program.insns.len(),
         judgement.processed(),
         judgement.time.as_secs_f64() * 1000.0,
@@ -134,7 +179,10 @@ pub fn findings(program: &Program, findings: &[Diagnostic], out: &mut impl Write
         program.insns.get(at.index()).map_or_else(String::new, |insn| disasm(insn, &maps[..]).to_string())
     };
     let renderer = Renderer { program, disasm: &insn, width: io::width() };
-    for finding in findings {
+    for (index, finding) in findings.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
         for (role, piece) in renderer.render(finding).pieces() {
             match style(role) {
                 Some(style) => write!(out, "{style}{piece}{style:#}")?,
@@ -142,9 +190,10 @@ pub fn findings(program: &Program, findings: &[Diagnostic], out: &mut impl Write
             }
         }
     }
-    // The first is what the others often follow from.
-    match findings.first() {
-        Some(finding) => writeln!(out, "{DIM}  more: `brolga explain {}`{DIM:#}", finding.code.info().name),
-        None => Ok(()),
+    let mut codes: Vec<&str> = findings.iter().map(|finding| finding.code.info().name).collect();
+    codes.dedup();
+    if !codes.is_empty() {
+        writeln!(out, "{DIM}more: `brolga explain {}`{DIM:#}", codes.join("`, `brolga explain "))?;
     }
+    Ok(())
 }

@@ -15,8 +15,9 @@ use super::observe::{Covering, Observer, StateView};
 use super::stack::slot_of;
 use super::state::State;
 use super::value::Kind;
-use super::{Accepted, Options, Rejection, Stats, verify_observed};
+use super::{Accepted, Options, Rejection, Stats, verify, verify_observed};
 use crate::diag::Diagnostic;
+use crate::diag::render::one_line;
 use crate::isa::{CallTarget, Insn, InsnIdx, disasm, encode};
 use crate::program::{Program, SubprogId};
 
@@ -42,22 +43,24 @@ pub fn write(
     level: Level,
     line: &mut dyn FnMut(&str),
 ) -> Result<Accepted, Rejection> {
+    // Linux ends at the first finding.
+    let first = Options { max_findings: 1, ..options.clone() };
     let mut shown = None;
     if level == Level::Last {
         let mut spans = Spans::default();
         // The verdict is the second run's, which is the same.
-        _ = verify_observed(program, options, &mut spans);
+        _ = verify_observed(program, &first, &mut spans);
         shown = Some(spans.finish());
     }
     let mut log = Log { shown, ..Log::new(program, line) };
-    let result = verify_observed(program, options, &mut log);
+    let result = verify_observed(program, &first, &mut log);
     log.flush(None);
     let stats = match &result {
         Ok(accepted) => accepted.stats,
         Err(rejection) => rejection.stats,
     };
     log.finish(options, stats);
-    result
+    if result.is_err() && options.max_findings > 1 { verify(program, options) } else { result }
 }
 
 /// Steps from the first to behind the last.
@@ -80,7 +83,7 @@ impl Spans {
         if !self.refused {
             return Vec::new();
         }
-        self.path.push(self.begin..self.step + 1);
+        self.path.push(self.begin..self.step);
         self.path
     }
 }
@@ -203,9 +206,15 @@ impl<'a> Log<'a> {
 
     fn source_line(&mut self, at: InsnIdx) {
         let Some(line) = self.program.line_of(at).filter(|line| !line.text.is_empty()) else { return };
-        if self.line_shown.replace(line.insn) != Some(line.insn) {
-            let file = line.file.rsplit('/').next().unwrap_or(line.file);
-            (self.line)(&format!("; {} @ {file}:{}", line.text.trim(), line.line));
+        // Of lines that follow each other, those that differ in the column alone are one.
+        let same = |before: InsnIdx| {
+            self.program
+                .line_of(before)
+                .is_some_and(|before| (before.file, before.line) == (line.file, line.line))
+        };
+        if !self.line_shown.replace(at).is_some_and(same) {
+            let file = one_line(line.file.rsplit('/').next().unwrap_or(line.file));
+            (self.line)(&format!("; {} @ {file}:{}", one_line(line.text.trim()), line.line));
         }
     }
 
@@ -258,7 +267,7 @@ fn spelled(program: &Program, at: InsnIdx, insn: &Insn) -> String {
         _ => {}
     }
     let opcode = encode(insn).0.opcode;
-    format!("{at}: ({opcode:02x}) {text}")
+    one_line(&format!("{at}: ({opcode:02x}) {text}"))
 }
 
 impl Observer for Log<'_> {
@@ -330,6 +339,77 @@ impl Observer for Log<'_> {
 
     fn refuse(&mut self, why: &Diagnostic) {
         self.flush(None);
-        why.message.lines().for_each(|line| (self.line)(line));
+        why.message.lines().for_each(|line| (self.line)(&one_line(line)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brolga_abi::ProgramKind;
+
+    use super::*;
+    use crate::isa::asm::AsmContext;
+    use crate::isa::assemble;
+    use crate::program::{Lines, SourceLine};
+
+    fn log(text: &str, level: Level) -> String {
+        let insns = assemble(text, &AsmContext::default()).expect("the text is assembly").insns;
+        let mut program = Program::from_insns("test", ProgramKind::Xdp, insns, Vec::new().into());
+        let line = |insn, column| SourceLine {
+            insn: InsnIdx(insn),
+            file: "dir/a.c",
+            line: 7,
+            column,
+            text: "\tx = 1;",
+        };
+        program.lines = Lines::from_list(&[line(0, 2), line(1, 4)]);
+        let mut lines = String::new();
+        let options = Options { max_findings: 5, ..Options::default() };
+        _ = write(&program, &options, level, &mut |line| lines = std::mem::take(&mut lines) + line + "\n");
+        lines
+    }
+
+    const BRANCHES: &str = "r0 = *(u32 *)(r1 + 12)
+        if r0 > 5 goto +2
+        r0 = 0
+        exit
+        if r0 > 9 goto +2
+        *(u32 *)(r10 - 4) = r0
+        goto +1
+        r0 = *(u64 *)(r0 + 0)
+        r0 = r9
+        exit";
+
+    #[test]
+    fn all_paths_are_shown_with_what_they_change() {
+        assert_eq!(
+            log(BRANCHES, Level::All),
+            "0: R1=ctx() R10=fp0
+; x = 1; @ a.c:7
+0: (61) r0 = *(u32 *)(r1 +12)           ; R0=scalar(smin=0,smax=umax=0xffffffff,var_off=(0x0; 0xffffffff)) R1=ctx()
+1: (25) if r0 > 5 goto pc+2             ; R0=scalar(smin=smin32=0,smax=umax=smax32=umax32=5,var_off=(0x0; 0x7))
+2: (b7) r0 = 0                          ; R0=0
+3: (95) exit
+
+from 1 to 4: R0=scalar(smin=umin=umin32=6,smax=umax=0xffffffff,var_off=(0x0; 0xffffffff)) R1=ctx() R10=fp0
+; x = 1; @ a.c:7
+4: (25) if r0 > 9 goto pc+2             ; R0=scalar(smin=umin=smin32=umin32=6,smax=umax=smax32=umax32=9,var_off=(0x0; 0xf))
+5: (63) *(u32 *)(r10 -4) = r0           ; R0=scalar(smin=umin=smin32=umin32=6,smax=umax=smax32=umax32=9,var_off=(0x0; 0xf)) R10=fp0 fp-8=mmmm????
+6: (05) goto pc+1
+8: (bf) r0 = r9
+R9 !read_ok
+processed 8 insns (limit 1000000) max_states_per_insn 1 total_states 1 peak_states 1
+"
+        );
+    }
+
+    #[test]
+    fn the_last_path_alone_is_shown_where_it_is_refused() {
+        let text = log(BRANCHES, Level::Last);
+        assert!(!text.contains("2: (b7)") && text.contains("\n1: (25)"), "{text}");
+        assert!(text.contains("\n\nfrom 1 to 4: R0="), "{text}");
+        assert!(text.contains("R9 !read_ok\nprocessed 8 insns"), "{text}");
+        let accepted = log("r0 = 0\nexit", Level::Last);
+        assert!(accepted.starts_with("processed 2 insns"), "{accepted}");
     }
 }
