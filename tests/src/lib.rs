@@ -1,5 +1,6 @@
 //! What tests need: engines that run the same program in four ways, case files, generators.
 
+pub mod ask;
 pub mod bpf_syscall;
 pub mod capture;
 pub mod case;
@@ -10,6 +11,7 @@ pub mod generate;
 #[cfg(feature = "libbpf")]
 pub mod libbpf;
 pub mod linked;
+pub mod loader;
 pub mod minimise;
 pub mod mutate;
 pub mod objects;

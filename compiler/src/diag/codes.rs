@@ -80,6 +80,9 @@ pub enum Code {
     Iterator,
     KernelFunction,
     AttachTarget,
+    PointerLeak,
+    UninitStack,
+    NeedsPrivilege,
 }
 
 /// One row of the diagnostics table.
@@ -318,6 +321,9 @@ pub const CODES: &[CodeInfo] = &[
     row(Code::Iterator, "iterator", Severity::Reject, include_str!("pages/iterator.md")),
     row(Code::KernelFunction, "kernel-function", Severity::Reject, include_str!("pages/kernel-function.md")),
     row(Code::AttachTarget, "attach-target", Severity::Reject, include_str!("pages/attach-target.md")),
+    row(Code::PointerLeak, "pointer-leak", Severity::Reject, include_str!("pages/pointer-leak.md")),
+    row(Code::UninitStack, "uninit-stack", Severity::Reject, include_str!("pages/uninit-stack.md")),
+    row(Code::NeedsPrivilege, "needs-privilege", Severity::Reject, include_str!("pages/needs-privilege.md")),
 ];
 
 const _: () = {

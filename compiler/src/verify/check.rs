@@ -175,12 +175,18 @@ impl Explorer<'_> {
             }
             Direction::Read | Direction::Write => {}
         }
-        self.check_sized(request, Code::MapValueBounds, size, "map value, value_size")?;
-        self.check_fields(request, map)?;
+        self.check_value_bounds(request, map)?;
         let value = self.state.reg(request.reg);
         let off = value.constant_offset().map(|o| o + i64::from(request.off));
         let map = (!Self::is_inner(map)).then_some(map);
         Ok(Access::MapValue { map, off: off.and_then(|o| u32::try_from(o).ok()) })
+    }
+
+    /// Where a value of a map begins and ends, and what in it is not for programs.
+    pub(super) fn check_value_bounds(&self, request: &Request, map: MapId) -> Check {
+        let size = self.map(map).value_size;
+        self.check_sized(request, Code::MapValueBounds, size, "map value, value_size")?;
+        self.check_fields(request, map).map(|_| ())
     }
 
     /// An access to memory of a known size.
@@ -244,6 +250,10 @@ impl Explorer<'_> {
             Direction::Read => context::Direction::Read,
             Direction::Write => context::Direction::Write,
         };
+        if self.is_privileged_field(at, request.direction) {
+            let help = "this field needs CAP_BPF";
+            return Err(Box::new(invalid().help(help)));
+        }
         let info = self.kind.info().context;
         let attach = self.kind.effective_attach(self.program.attach);
         let Some(field) = info.access(direction, at, size, attach) else {

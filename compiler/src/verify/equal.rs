@@ -78,6 +78,10 @@ pub(super) struct Match<'a> {
     pub exactness: Exactness,
     /// The ids that were found to correspond.
     pub ids: &'a mut IdMap,
+    /// Whether the program may read stack that it has not written, and lose pointers there.
+    pub reads_unwritten: bool,
+    /// Whether numbers must be the same wherever they are compared.
+    pub exact_numbers: bool,
 }
 
 /// What is live in a frame of a state that stands at a node's instruction.
@@ -172,6 +176,9 @@ impl Match<'_> {
         if self.exactness != Exactness::Precise && old.bytes != new.bytes {
             return false;
         }
+        if !self.reads_unwritten {
+            return self.written_slots(old, new, precise);
+        }
         // Bytes of which nothing is known cover anything.
         if old.bytes.iter().all(|b| matches!(b, Byte::Invalid | Byte::Misc)) {
             return true;
@@ -181,6 +188,28 @@ impl Match<'_> {
         }
         let bytes_agree = (0..SLOT).all(|i| match old.bytes[i] {
             Byte::Invalid | Byte::Misc => true,
+            Byte::Zero | Byte::Spill => old.bytes[i] == new.bytes[i],
+        });
+        bytes_agree && (!old.is_spill() || self.values(&old.spill, &new.spill, precise))
+    }
+
+    /// The same where unwritten bytes must not be read, nor pointers as numbers: unknown bytes cover numbers only.
+    fn written_slots(&mut self, old: &Slot, new: &Slot, precise: bool) -> bool {
+        let written = |slot: &Slot| !slot.bytes.contains(&Byte::Invalid);
+        if let (Some(a), Some(b)) = (old.as_scalar(), new.as_scalar())
+            && written(old)
+            && written(new)
+        {
+            return self.values(&a, &b, precise);
+        }
+        let is_number = |slot: &Slot, i: usize| match slot.bytes[i] {
+            Byte::Misc | Byte::Zero => true,
+            Byte::Spill => slot.spill.is_scalar(),
+            Byte::Invalid => false,
+        };
+        let bytes_agree = (0..SLOT).all(|i| match old.bytes[i] {
+            Byte::Invalid => true,
+            Byte::Misc => is_number(new, i),
             Byte::Zero | Byte::Spill => old.bytes[i] == new.bytes[i],
         });
         bytes_agree && (!old.is_spill() || self.values(&old.spill, &new.spill, precise))
@@ -201,6 +230,9 @@ impl Match<'_> {
         }
         match old.kind {
             Kind::Uninit => true,
+            Kind::Scalar if self.exact_numbers => {
+                old.num == new.num && old.shifted == new.shifted && self.ids.pair_scalars(old.id, new.id)
+            }
             Kind::Scalar => {
                 let counts = precise || self.exactness != Exactness::Precise;
                 !counts || self.numbers(old, new)
@@ -261,8 +293,14 @@ mod tests {
             ),
             &[],
         );
-        Match { live: &live, exactness: Exactness::Precise, ids: &mut IdMap::default() }
-            .values(old, new, precise)
+        Match {
+            live: &live,
+            exactness: Exactness::Precise,
+            ids: &mut IdMap::default(),
+            reads_unwritten: true,
+            exact_numbers: false,
+        }
+        .values(old, new, precise)
     }
 
     #[test]

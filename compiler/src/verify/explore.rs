@@ -17,6 +17,7 @@ use super::obligations::RegSet;
 use super::observe::{Observer, StateView};
 use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
+use super::sanitation::Sanitation;
 use super::state::{Frame, State};
 use super::structure::Layout;
 use super::targets::Target;
@@ -97,6 +98,8 @@ pub(super) struct Explorer<'p> {
     pub has_arena: bool,
     /// Kernel functions that the program calls.
     pub kfuncs: Kfuncs,
+    /// What additions to pointers needed on all paths.
+    pub sanitation: Sanitation,
     /// Special fields of maps' values.
     pub map_fields: MapFields,
     /// Functions that are called later: how they begin, and how many of them were explored.
@@ -148,6 +151,7 @@ impl<'p> Explorer<'p> {
             kfuncs: Kfuncs::new(program),
             has_arena: refers_to_arena(program),
             map_fields: MapFields::new(program),
+            sanitation: Sanitation::default(),
             later: Vec::new(),
             last_id: 0,
             observer: None,
@@ -452,7 +456,7 @@ impl<'p> Explorer<'p> {
         match *insn {
             Insn::Alu { op, width, dst, src } => self.alu(op, width, dst, src)?,
             Insn::MovSx { width, from, dst, src } => self.movsx(width, from, dst, src)?,
-            Insn::Neg { width, dst } => self.neg(width, dst),
+            Insn::Neg { width, dst } => self.neg(width, dst)?,
             Insn::Endian { size, dst, .. } => self.endian(size, dst)?,
             Insn::AddrSpaceCast { dst, to, from, .. } => self.addr_space_cast(dst, from, to)?,
             Insn::LoadImm64 { dst, imm } => self.load_imm64(dst, imm)?,

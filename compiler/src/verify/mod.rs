@@ -1,6 +1,6 @@
 //! The verifier: decides whether a program is safe, and proves [`Facts`] about it.
 //!
-//! It follows Linux 6.18 for a privileged loader. All paths are explored with an abstract state; what is
+//! It follows Linux 6.18, for a privileged loader or one with less privilege. All paths are explored with an abstract state; what is
 //! not proven safe is refused, what cannot be judged yet is refused as unsupported. What it could get
 //! wrong is to accept an unsafe program: by forgetting a path (`explore`), by knowing too much of a number
 //! (`scalar`), by comparing too little where paths meet (`equal`, `precision`, `liveness`), or by missing
@@ -25,6 +25,8 @@
 //!   pointer is returned.
 //! - **Ends** (`transfer::call`, `depth`): `r0` is initialised and within the kind's range; all frames of a chain
 //!   of calls fit in 512 bytes, 256 before tail calls.
+//! - **Privilege** (`privilege`): without `CAP_PERFMON` no pointer gets where the loader could read it, nor is
+//!   stack read that was not written; without `CAP_BPF` there are no loops, no functions, and few kinds.
 //! - **Progress** (`prune`, `explore`): no loop comes back unchanged; at most a million instructions over all
 //!   paths, 32,768 ways left for later at a time (Linux: 8192).
 
@@ -50,9 +52,11 @@ mod planted;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 mod precision;
+mod privilege;
 mod prune;
 mod refs;
 mod refusal;
+mod sanitation;
 pub mod scalar;
 mod sockets;
 mod stack;
@@ -68,6 +72,7 @@ mod transfer;
 mod value;
 
 pub use facts::{Access, CallFact, Facts, Foreign, InsnFact, Reach, SubprogFact};
+pub use privilege::Privilege;
 
 use explore::Explorer;
 use structure::Layout;
@@ -94,6 +99,8 @@ pub struct Options {
     #[cfg(feature = "planted-bugs")]
     #[doc(hidden)]
     pub planted: Option<planted::Planted>,
+    /// Who loads the program.
+    pub privilege: Privilege,
 }
 
 /// Whether paths stop where earlier states cover them.
@@ -134,6 +141,7 @@ impl Default for Options {
             max_findings: 1,
             #[cfg(feature = "planted-bugs")]
             planted: None,
+            privilege: Privilege::Full,
         }
     }
 }
@@ -212,7 +220,14 @@ fn explore<'p>(
         let diagnostic = Diagnostic::program(Code::UnsupportedProgramKind, message);
         return refuse(vec![diagnostic], Stats::default());
     };
-    let layout = match Layout::new(program) {
+    let layout = privilege::check_program(program, kind, options.privilege)
+        .map_err(|found| vec![*found])
+        .and_then(|()| Layout::new(program))
+        .and_then(|layout| match privilege::check_loops(program, &layout.cfgs, options.privilege) {
+            Ok(()) => Ok(layout),
+            Err(found) => Err(vec![*found]),
+        });
+    let layout = match layout {
         Ok(layout) => layout,
         Err(mut diagnostics) => {
             diagnostics.truncate(options.max_findings.max(1) as usize);

@@ -371,7 +371,10 @@ impl Explorer<'_> {
 
     fn covers(&self, node: &Node, exactness: Exactness) -> bool {
         let mut ids = IdMap::default();
-        Match { live: &self.live, exactness, ids: &mut ids }.states(node, &self.state)
+        let reads_unwritten = self.options.privilege.may_learn_addresses();
+        let exact_numbers = self.sanitation.exact_numbers;
+        Match { live: &self.live, exactness, ids: &mut ids, reads_unwritten, exact_numbers }
+            .states(node, &self.state)
     }
 
     /// A `may_goto` loop ends after some rounds by itself, as do a helper's calls of a function, so coming back to a

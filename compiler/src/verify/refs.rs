@@ -89,7 +89,8 @@ impl Explorer<'_> {
         self.state.held.refs.remove(index);
         let origin = Some(self.at);
         let gone = |value: &Value| value.is_pointer() && value.ref_id == id;
-        self.state.update(gone, |value| *value = Value { origin, ..Value::UNKNOWN });
+        let left = Value { origin, ..Value::invalidated(self.options.privilege) };
+        self.state.update(gone, |value| *value = left);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! be added to it, whether it can be compared or dereferenced) is asked of [`Kind`] by the modules
 //! that judge, each in an exhaustive match: a new kind breaks the build until all of them answer.
 
+use super::privilege::Privilege;
 use super::scalar::Scalar;
 use crate::btf::TypeId;
 use crate::isa::InsnIdx;
@@ -258,6 +259,11 @@ impl Value {
     pub const fn set_at(mut self, at: InsnIdx) -> Self {
         self.origin = Some(at);
         self
+    }
+
+    /// What is left of a pointer that is no longer valid: any number, or nothing where addresses are secret.
+    pub const fn invalidated(privilege: Privilege) -> Self {
+        if privilege.may_learn_addresses() { Self::UNKNOWN } else { Self::UNINIT }
     }
 
     /// Whether it is a number.

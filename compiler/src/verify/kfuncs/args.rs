@@ -10,6 +10,7 @@ use crate::verify::objects::{DYNPTR_SLOTS, Object, What};
 use crate::verify::obligations::RegSet;
 use crate::verify::refusal::name;
 use crate::verify::structures::holds;
+use crate::verify::transfer::Handed;
 use crate::verify::transfer::MAX_OFFSET;
 use crate::verify::value::{BtfPointer, Dynptr, Flags, Kind, Socket, TypesOf, Value};
 
@@ -357,7 +358,7 @@ impl Explorer<'_> {
         }
         for direction in [Direction::Read, Direction::Write] {
             let request = Request { reg, off: 0, size, direction, by: By::Helper, empty: false };
-            self.check_handed_memory(&request, direction == Direction::Write)?;
+            self.check_handed_memory(&request, Handed::of(direction))?;
         }
         Ok(())
     }
@@ -387,7 +388,7 @@ impl Explorer<'_> {
         }
         for direction in [Direction::Read, Direction::Write] {
             let request = Request { reg, off: 0, size: bytes, direction, by: By::Helper, empty: true };
-            self.check_handed_memory(&request, direction == Direction::Write).map_err(|mut found| {
+            self.check_handed_memory(&request, Handed::of(direction)).map_err(|mut found| {
                 found.message += &format!(
                     "\narg#{index} arg#{} memory, len pair leads to invalid memory access",
                     index + 1

@@ -12,6 +12,7 @@ use crate::verify::explore::{Check, Explorer};
 use crate::verify::facts::Foreign;
 use crate::verify::planted::{Planted, is_planted};
 use crate::verify::refusal::name;
+use crate::verify::sanitation::Move;
 use crate::verify::scalar::Scalar;
 use crate::verify::value::{Kind, Value};
 
@@ -34,6 +35,9 @@ impl Explorer<'_> {
                 Ok(())
             }
             (AluOp::Mov, Operand::Reg(src)) => {
+                if width == Width::W32 {
+                    self.check_leak(src, "partial copy of pointer")?;
+                }
                 self.mov(width, dst, src);
                 Ok(())
             }
@@ -129,6 +133,11 @@ impl Explorer<'_> {
         if !valid {
             return Err(self.refuse(Code::ReservedForm, "BPF_MOV uses reserved fields"));
         }
+        let what = match width {
+            Width::W32 => "partial copy of pointer",
+            Width::W64 => "sign-extension part of pointer",
+        };
+        self.check_leak(src, what)?;
         let value = *self.state.reg(src);
         if !value.is_scalar() {
             self.set(dst, Value::scalar(unknown(width)));
@@ -149,10 +158,12 @@ impl Explorer<'_> {
     }
 
     /// `dst = -dst`
-    pub(in crate::verify) fn neg(&mut self, width: Width, dst: Reg) {
+    pub(in crate::verify) fn neg(&mut self, width: Width, dst: Reg) -> Check {
+        self.check_leak(dst, "pointer arithmetic prohibited")?;
         let value = *self.state.reg(dst);
         let num = if value.is_scalar() { value.num } else { Scalar::UNKNOWN };
         self.set(dst, Value::scalar(num.neg(width)));
+        Ok(())
     }
 
     /// Byte swaps and truncations. Linux knows nothing of what they give.
@@ -160,6 +171,7 @@ impl Explorer<'_> {
         if size == Size::B {
             return Err(self.refuse(Code::ReservedForm, "BPF_END uses reserved fields"));
         }
+        self.check_leak(dst, "pointer arithmetic prohibited")?;
         self.set(dst, Value::UNKNOWN);
         Ok(())
     }
@@ -239,27 +251,34 @@ impl Explorer<'_> {
         }
         match (left.is_scalar(), src.is_scalar()) {
             (true, true) => {
+                if reg.is_some() {
+                    self.sanitise_numbers(op, dst)?;
+                }
                 self.numbers(op, width, dst, reg, src);
                 Ok(())
             }
             (false, false) => {
                 // The distance of two pointers is a number of which nothing is known.
+                let what = format!("pointer {} pointer prohibited", symbol(op));
                 if op == AluOp::Sub {
+                    self.check_leak(dst, &what)?;
                     self.set(dst, Value::UNKNOWN);
                     return Ok(());
                 }
-                let message = format!("{} pointer {} pointer prohibited", name(dst), symbol(op));
+                let message = format!("{} {what}", name(dst));
                 Err(self.refuse_reg(Code::PointerArithmetic, dst, message))
             }
             (false, true) => {
                 if let Some(reg) = reg {
                     self.mark_precise(reg);
                 }
-                self.move_pointer(op, width, dst, &left, src, true)
+                let how = Move { op, dst, src: reg, pointer: &left, by: src, left: true };
+                self.move_pointer(width, &how)
             }
             (true, false) => {
                 self.mark_precise(dst);
-                self.move_pointer(op, width, dst, src, &left, false)
+                let how = Move { op, dst, src: reg, pointer: src, by: &left, left: false };
+                self.move_pointer(width, &how)
             }
         }
     }
@@ -275,7 +294,12 @@ impl Explorer<'_> {
         // `dst` stays a known distance from the numbers that it was copied from.
         match by {
             Some(by)
-                if op == AluOp::Add && width == Width::W64 && value.id != 0 && !value.shifted && !aliases =>
+                if self.options.privilege.may_use_bpf()
+                    && op == AluOp::Add
+                    && width == Width::W64
+                    && value.id != 0
+                    && !value.shifted
+                    && !aliases =>
             {
                 value.shifted = !is_planted(self.options, Planted::Links);
                 value.off = by;
@@ -285,22 +309,16 @@ impl Explorer<'_> {
         self.set(dst, value);
     }
 
-    /// Moves a pointer by a number. `left`: the pointer is the left operand.
-    fn move_pointer(
-        &mut self,
-        op: AluOp,
-        width: Width,
-        dst: Reg,
-        pointer: &Value,
-        by: &Value,
-        left: bool,
-    ) -> Check {
+    /// Moves a pointer by a number.
+    fn move_pointer(&mut self, width: Width, how: &Move<'_>) -> Check {
+        let &Move { op, dst, pointer, by, left, .. } = how;
         if width == Width::W32 {
-            if op == AluOp::Sub {
+            let what = "32-bit pointer arithmetic prohibited";
+            if op == AluOp::Sub && self.options.privilege.may_learn_addresses() {
                 self.set(dst, Value::UNKNOWN);
                 return Ok(());
             }
-            let message = format!("{} 32-bit pointer arithmetic prohibited", name(dst));
+            let message = format!("{} {what}", name(dst));
             return Err(self.refuse_reg(Code::PointerArithmetic, dst, message));
         }
         let forbid = |what: String| Err(self.refuse_reg(Code::PointerArithmetic, dst, what));
@@ -344,6 +362,7 @@ impl Explorer<'_> {
         }
         self.check_sane_offset(dst, by, pointer)?;
         self.check_sane_offset(dst, pointer, pointer)?;
+        let begun = self.begin_move(how)?;
         let moved = match op {
             AluOp::Add => self.added(pointer, by),
             AluOp::Sub if !left => {
@@ -378,6 +397,8 @@ impl Explorer<'_> {
         };
         self.check_sane_offset(dst, &moved, pointer)?;
         self.set(dst, moved);
+        self.check_pointer_move(dst)?;
+        self.end_move(how, begun, &moved)?;
         Ok(())
     }
 

@@ -21,6 +21,27 @@ use crate::verify::structures::holds;
 use crate::verify::transfer::MAX_OFFSET;
 use crate::verify::value::{BtfPointer, Buffer, Dynptr, Flags, Kind, MemoryOwner, Socket, Value};
 
+/// What becomes of memory that is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::verify) enum Handed {
+    /// It is read.
+    Read,
+    /// It may be read, and may be changed.
+    Changed,
+    /// All of it is written, and nothing read; whoever hands it over says what it holds then.
+    Filled,
+}
+
+impl Handed {
+    /// What becomes of memory that may be accessed in a direction.
+    pub const fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Read => Self::Read,
+            Direction::Write => Self::Changed,
+        }
+    }
+}
+
 /// What the arguments told of a call so far.
 #[derive(Debug, Default)]
 pub(super) struct Call {
@@ -53,8 +74,10 @@ pub(super) struct Call {
 impl Explorer<'_> {
     pub(super) fn argument(&mut self, info: &HelperInfo, index: usize, reg: Reg, call: &mut Call) -> Check {
         let arg = self.argument_for_map(info.args[index], call);
-        if matches!(arg, Arg::Anything | Arg::Unchecked) {
-            return Ok(());
+        match arg {
+            Arg::Anything => return self.check_leak(reg, "leaks addr into helper function"),
+            Arg::Unchecked => return Ok(()),
+            _ => {}
         }
         let value = *self.state.reg(reg);
         if value.is_packet() && !info.packet_args && arg != Arg::Context {
@@ -126,13 +149,16 @@ impl Explorer<'_> {
             }
             Arg::WriteMapValue => {
                 let size = self.size_of(reg, call, "value")?.1;
-                self.element(reg, size, Direction::Write, "value")
+                self.filled(reg, size)
             }
             Arg::FixedMem(size) => self.handed(reg, size, Direction::Read, false),
             Arg::WriteFixedMem(size) | Arg::UpdateFixedMem(size) => {
                 let request =
                     Request { reg, off: 0, size, direction: Direction::Write, by: By::Helper, empty: false };
                 self.check_alignment(&request, true)?;
+                if matches!(arg, Arg::WriteFixedMem(_)) {
+                    return self.filled(reg, size);
+                }
                 self.handed(reg, size, Direction::Write, false)
             }
             Arg::Size => self.length(info, index, reg, false, call),
@@ -392,11 +418,22 @@ impl Explorer<'_> {
 
     fn handed(&mut self, reg: Reg, size: u32, direction: Direction, empty: bool) -> Check {
         let request = Request { reg, off: 0, size, direction, by: By::Helper, empty };
-        self.check_handed_memory(&request, direction == Direction::Write)
+        self.check_handed_memory(&request, Handed::of(direction))
     }
 
-    /// Memory that is handed to a helper or a global function. `unknown`: it is not known afterwards.
-    pub(in crate::verify) fn check_handed_memory(&mut self, request: &Request, unknown: bool) -> Check {
+    /// Memory of which the helper writes every byte.
+    fn filled(&mut self, reg: Reg, size: u32) -> Check {
+        if self.state.reg(reg).constant_offset().is_none() {
+            return self.handed(reg, size, Direction::Write, false);
+        }
+        let request =
+            Request { reg, off: 0, size, direction: Direction::Write, by: By::Helper, empty: false };
+        self.check_handed_memory(&request, Handed::Filled)?;
+        self.fill(reg, size)
+    }
+
+    /// Memory that is handed to a helper or a global function.
+    pub(in crate::verify) fn check_handed_memory(&mut self, request: &Request, handed: Handed) -> Check {
         let value = *self.state.reg(request.reg);
         match value.kind {
             Kind::Packet | Kind::PacketMeta => {
@@ -417,7 +454,10 @@ impl Explorer<'_> {
                 let extent = self.check_stack(request, frame)?;
                 let end = extent.max.saturating_add(i32::try_from(request.size).unwrap_or(i32::MAX));
                 self.before_stack_read(request.reg, extent.frame, extent.min, end)?;
-                if unknown {
+                if handed != Handed::Filled {
+                    self.check_stack_written(request.reg, extent.frame, extent.min, end, By::Helper)?;
+                }
+                if handed == Handed::Changed {
                     self.clobber_stack(&extent, request.size);
                 }
                 Ok(())
@@ -481,7 +521,7 @@ impl Explorer<'_> {
             // Filled for certain, it need not be looked at now; else it may keep what it holds.
             let fills =
                 known && whole && direction == Direction::Write && pointer.constant_offset().is_some();
-            self.check_handed_memory(&request, direction == Direction::Write && !fills)?;
+            self.check_handed_memory(&request, if fills { Handed::Filled } else { Handed::of(direction) })?;
             if fills {
                 call.fills = Some((memory, size));
             }
@@ -491,14 +531,19 @@ impl Explorer<'_> {
     }
 
     /// The helper fills memory of a known size.
-    pub(super) fn fill(&mut self, reg: Reg, size: u32) {
+    pub(super) fn fill(&mut self, reg: Reg, size: u32) -> Check {
         let value = *self.state.reg(reg);
         if let (Kind::Stack { frame }, Some(off)) = (value.kind, value.constant_offset())
             && let Ok(off) = i32::try_from(off)
         {
             let extent = Extent { frame: frame.into(), min: off, max: off };
+            // Linux takes it for a store of each byte.
+            for at in off..off.saturating_add(size.cast_signed()) {
+                self.check_stack_store(reg, &Extent { min: at, max: at, ..extent }, 1)?;
+            }
             self.clobber_stack(&extent, size);
         }
+        Ok(())
     }
 
     /// The key of a lookup in an array, where it lies on the stack and is known.

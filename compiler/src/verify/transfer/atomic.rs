@@ -21,6 +21,10 @@ impl Explorer<'_> {
             return Err(self.refuse(Code::ReservedForm, "invalid atomic operand size"));
         }
         self.check_atomic_target(base, "stores into")?;
+        self.check_leak(src, "leaks addr into mem")?;
+        if op == AtomicOp::Cmpxchg {
+            self.check_leak(Reg::R0, "leaks addr into mem")?;
+        }
         let how = Transfer { size, base, off, strict: true };
         let fetched = match op {
             AtomicOp::Cmpxchg => Some(Reg::R0),

@@ -34,12 +34,27 @@ impl Explorer<'_> {
             Operand::Reg(reg) => *self.state.reg(reg),
             Operand::Imm(imm) => Value::constant(i64::from(imm).cast_unsigned()),
         };
+        if let Operand::Reg(reg) = src
+            && !(left.is_any_packet() && right.is_any_packet())
+        {
+            self.check_leak(reg, "pointer comparison prohibited")?;
+        }
         self.note_pointers(dst, src);
         let (only, mut narrowed) = ways(cond, width, &left, &right);
         if (cond, width) == (Cond::Sle, Width::W32) && is_planted(self.options, Planted::Refinement) {
             narrowed.taken = ways(Cond::Slt, width, &left, &right).1.taken.or(narrowed.taken);
         }
         let Some(taken) = only else {
+            let tells = match src {
+                Operand::Imm(0) => {
+                    width == Width::W64 && left.nullable && matches!(cond, Cond::Eq | Cond::Ne)
+                }
+                Operand::Imm(_) => false,
+                Operand::Reg(_) => width == Width::W64 && is_packet_check(cond, &left, &right),
+            };
+            if !tells {
+                self.check_leak(dst, "pointer comparison prohibited")?;
+            }
             self.fork(cond, width, dst, src, off, &narrowed)?;
             return Ok(Next::Fall);
         };
@@ -370,6 +385,26 @@ fn settle_null(state: &mut State, pointer: &Value, null: bool, keep_id: bool) {
     );
 }
 
+/// Whether a comparison of one value with another tells which bytes of the packet, or of its metadata, exist.
+fn bounded(pointer: &Value, end: &Value) -> bool {
+    // Bytes may be known to exist behind the start already.
+    let starts =
+        |v: &Value| v.kind == Kind::Packet && v.id == 0 && v.off == 0 && v.num.as_constant() == Some(0);
+    match pointer.kind {
+        Kind::Packet => end.kind == Kind::PacketEnd,
+        Kind::PacketMeta => starts(end),
+        _ => false,
+    }
+}
+
+/// Whether a 64-bit comparison of pointers tells of the packet, as it is there for.
+fn is_packet_check(cond: Cond, left: &Value, right: &Value) -> bool {
+    match cond {
+        Cond::Gt | Cond::Ge | Cond::Lt | Cond::Le => bounded(left, right) || bounded(right, left),
+        Cond::Eq | Cond::Ne | Cond::Set | Cond::Sgt | Cond::Sge | Cond::Slt | Cond::Sle => false,
+    }
+}
+
 /// A comparison with the packet's end (or of metadata with the packet's start) says how many bytes exist.
 fn learn_packet_range(
     taken: &mut State,
@@ -380,14 +415,6 @@ fn learn_packet_range(
     dst: Reg,
     src: Reg,
 ) {
-    // Bytes may be known to exist behind the start already.
-    let starts =
-        |v: &Value| v.kind == Kind::Packet && v.id == 0 && v.off == 0 && v.num.as_constant() == Some(0);
-    let bounded = |pointer: &Value, end: &Value| match pointer.kind {
-        Kind::Packet => end.kind == Kind::PacketEnd,
-        Kind::PacketMeta => starts(end),
-        _ => false,
-    };
     let (pointer, reg, cond) = if bounded(left, right) {
         (left, dst, cond)
     } else if bounded(right, left) {

@@ -13,6 +13,7 @@ use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
 use crate::verify::state::{Frame, MAX_FRAMES};
 use crate::verify::structure::subprog_at;
+use crate::verify::transfer::Handed;
 use crate::verify::value::{Flags, Kind, MemoryOwner, Value};
 
 impl Explorer<'_> {
@@ -64,10 +65,11 @@ impl Explorer<'_> {
     /// Packet pointers are invalid from now on.
     pub(in crate::verify) fn forget_packet(&mut self) {
         let origin = Some(self.at);
-        self.state.update(Value::is_any_packet, |value| *value = Value { origin, ..Value::UNKNOWN });
+        let left = Value { origin, ..Value::invalidated(self.options.privilege) };
+        self.state.update(Value::is_any_packet, |value| *value = left);
         let slice =
             |value: &Value| matches!(value.kind, Kind::Memory { owner: MemoryOwner::PacketSlice, .. });
-        self.state.update(slice, |value| *value = Value { origin, ..Value::UNKNOWN });
+        self.state.update(slice, |value| *value = left);
     }
 
     /// What a global function can be, to be verified apart.
@@ -194,7 +196,7 @@ impl Explorer<'_> {
                 }
                 for direction in [Direction::Read, Direction::Write] {
                     let request = Request { reg, off: 0, size, direction, by: By::Helper, empty: true };
-                    self.check_handed_memory(&request, true)?;
+                    self.check_handed_memory(&request, Handed::Changed)?;
                 }
                 Ok(())
             }
@@ -213,6 +215,9 @@ impl Explorer<'_> {
         }
         if self.state.depth() > 0 {
             return self.leave_subprog();
+        }
+        if !self.returns_nothing() {
+            self.check_leak(Reg::R0, "leaks addr as return value")?;
         }
         let value = *self.state.reg(Reg::R0);
         let subprog = self.state.top().subprog;

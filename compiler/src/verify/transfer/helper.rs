@@ -39,6 +39,7 @@ impl Explorer<'_> {
                 self.refuse(Code::UnsupportedHelper, format!("helper number {number}: not supported yet"))
             );
         };
+        self.check_helper_privilege(id)?;
         let attach = self.kind.effective_attach(self.program.attach);
         let Some(info) = self.contract(id, attach) else {
             let name = id.info().name;
@@ -94,13 +95,14 @@ impl Explorer<'_> {
             }
         }
         if let Some((reg, size)) = call.fills {
-            self.fill(reg, size);
+            self.fill(reg, size)?;
         }
         if call.releases.is_some() && call.ref_id != 0 {
             self.release(call.ref_id)?;
         }
         if id == HelperId::TailCall {
             self.check_nothing_held("tail_call")?;
+            call.map.map_or(Ok(()), |map| self.sanitise_tail_call(map))?;
         }
         if info.name == "bpf_get_local_storage" {
             if !self.state.reg(Reg::R2).is_null() {

@@ -12,6 +12,7 @@ use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::obligations::RegSet;
 use crate::verify::refusal::name;
 use crate::verify::scalar::Scalar;
+use crate::verify::transfer::Handed;
 use crate::verify::transfer::MAX_OFFSET;
 use crate::verify::value::{Kind, Value};
 
@@ -92,7 +93,7 @@ impl Explorer<'_> {
         };
         for &direction in directions {
             let request = Request { reg, off: 0, size, direction, by: By::Helper, empty };
-            self.check_handed_memory(&request, direction == Direction::Write)?;
+            self.check_handed_memory(&request, Handed::of(direction))?;
         }
         Ok(())
     }

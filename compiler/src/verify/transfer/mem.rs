@@ -122,6 +122,7 @@ impl Explorer<'_> {
             Kind::FlowKeys => (self.check_flow_keys(&request)?, unknown),
             Kind::Buffer(_) => (self.check_buffer(&request)?, unknown),
             Kind::Btf(pointer) => {
+                self.check_structures_allowed(how.base)?;
                 let (access, result) = self.check_structure(&request, pointer)?;
                 (access, self.new_pointer(result, unknown))
             }
@@ -130,6 +131,7 @@ impl Explorer<'_> {
                 return Err(self.refuse_access(how.base));
             }
             Kind::Map(map) => {
+                self.check_structures_allowed(how.base)?;
                 let (access, result) = self.check_map_structure(&request, map)?;
                 (access, self.new_pointer(result, unknown))
             }
@@ -157,6 +159,9 @@ impl Explorer<'_> {
         self.check_alignment(&request, how.strict)?;
         if value.nullable {
             return Err(self.refuse_access(how.base));
+        }
+        if let (Some(into), Stored::Reg(reg)) = (leaks_into(value.kind), stored) {
+            self.check_leak(reg, &format!("leaks addr into {into}"))?;
         }
         let access = match value.kind {
             Kind::MapValue(map) => {
@@ -196,7 +201,7 @@ impl Explorer<'_> {
                 self.before_stack_write(extent.frame, extent.min, end_of(&extent, how))?;
                 let access = self.stack_access(&extent);
                 self.record(access)?;
-                return self.store_stack(&extent, how.size.bytes(), stored);
+                return self.store_stack(how.base, &extent, how.size.bytes(), stored);
             }
             Kind::Map(_) => {
                 return Err(self.refuse_reg(
@@ -213,7 +218,10 @@ impl Explorer<'_> {
                 return Err(self.refuse_reg(Code::InvalidMemAccess, how.base, message));
             }
             Kind::Buffer(_) => self.check_buffer(&request)?,
-            Kind::Btf(pointer) => self.check_structure(&request, pointer)?.0,
+            Kind::Btf(pointer) => {
+                self.check_structures_allowed(how.base)?;
+                self.check_structure(&request, pointer)?.0
+            }
             Kind::Arena => Access::Mixed,
             Kind::Uninit | Kind::Scalar | Kind::PacketEnd | Kind::Func(_) | Kind::Dynptr(_) => {
                 return Err(self.refuse_access(how.base));
@@ -235,6 +243,28 @@ impl Explorer<'_> {
             Endianness::Big => bytes.iter().fold(0, push),
         };
         Some(sized(Scalar::constant(word), size, signed))
+    }
+}
+
+/// Where a stored pointer would be seen by others, as the kernel's messages call it.
+const fn leaks_into(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::MapValue(_) => Some("map"),
+        Kind::Memory { .. } | Kind::Buffer(_) | Kind::Btf(_) => Some("mem"),
+        Kind::Context => Some("ctx"),
+        Kind::Packet | Kind::PacketMeta => Some("packet"),
+        Kind::FlowKeys => Some("flow keys"),
+        // A stack is the program's own; the others cannot be written.
+        Kind::Stack { .. }
+        | Kind::Uninit
+        | Kind::Scalar
+        | Kind::PacketEnd
+        | Kind::Map(_)
+        | Kind::MapKey(_)
+        | Kind::Socket(_)
+        | Kind::Func(_)
+        | Kind::Dynptr(_)
+        | Kind::Arena => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! them knows of other paths.
 
 pub(super) use alu::MAX_OFFSET;
+pub(super) use argument::Handed;
 
 mod alu;
 mod argument;

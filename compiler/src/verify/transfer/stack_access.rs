@@ -7,7 +7,7 @@
 use super::mem::{Stored, Transfer, sized};
 use crate::diag::Code;
 use crate::isa::{Endianness, Reg, Size};
-use crate::verify::check::Extent;
+use crate::verify::check::{By, Extent};
 use crate::verify::explore::{Check, Explorer};
 use crate::verify::planted::{Planted, is_planted};
 use crate::verify::scalar::Scalar;
@@ -29,12 +29,16 @@ impl Explorer<'_> {
                 return Err(self.refuse_reg(Code::AtomicTarget, how.base, message));
             };
             let size = how.size.bytes();
+            let end = extent.max + signed_size(size);
+            self.check_stack_written(how.base, extent.frame, extent.min, end, By::Insn)?;
             let value = self.bytes_of(extent.frame, extent.min, extent.max + signed_size(size));
             self.set(dst, sized(value, how.size, signed));
             return Ok(());
         };
         let slot = *self.state.frame(extent.frame).stack.slot(slot_of(off));
+        let end = off + signed_size(how.size.bytes());
         if !slot.is_spill() {
+            self.check_stack_written(how.base, extent.frame, off, end, By::Insn)?;
             if let Some(dst) = dst {
                 let value = self.bytes_of(extent.frame, off, off + signed_size(how.size.bytes()));
                 self.set(dst, sized(value, how.size, signed));
@@ -46,7 +50,12 @@ impl Explorer<'_> {
         if !whole && !slot.spill.is_scalar() {
             return Err(self.refuse_reg(Code::PartialSpill, how.base, "invalid size of register fill"));
         }
-        let Some(dst) = dst else { return Ok(()) };
+        let Some(dst) = dst else {
+            if whole && self.options.privilege.may_learn_addresses() {
+                return Ok(());
+            }
+            return self.check_stack_written(how.base, extent.frame, off, end, By::Insn);
+        };
         if whole {
             self.note_slot(extent.frame, slot_of(off));
             self.set(dst, slot.spill);
@@ -63,6 +72,7 @@ impl Explorer<'_> {
             self.set(dst, value);
             return Ok(());
         }
+        self.check_stack_written(how.base, extent.frame, off, end, By::Insn)?;
         let zero = slot.spill.num.as_constant() == Some(0);
         let all_spill = (off..off + signed_size(how.size.bytes()))
             .all(|at| self.state.frame(extent.frame).stack.byte(at) == Byte::Spill);
@@ -93,8 +103,10 @@ impl Explorer<'_> {
     }
 
     /// A store to a stack, in bounds and aligned.
-    pub(super) fn store_stack(&mut self, extent: &Extent, size: u32, stored: Stored) -> Check {
+    pub(super) fn store_stack(&mut self, base: Reg, extent: &Extent, size: u32, stored: Stored) -> Check {
+        self.check_stack_store(base, extent, size)?;
         let Some(off) = extent.exact() else { return self.store_somewhere(extent, size, stored) };
+        let keeps_numbers = self.options.privilege.may_use_bpf();
         let slot = slot_of(off);
         let bytes = size as usize;
         match stored {
@@ -109,7 +121,7 @@ impl Explorer<'_> {
                 }
                 self.spill(extent.frame, slot, value, bytes);
             }
-            Stored::Reg(reg) if off % 8 == 0 => {
+            Stored::Reg(reg) if off % 8 == 0 && keeps_numbers => {
                 let fits = self.state.reg(reg).num.umax() <= size_mask(size);
                 if fits {
                     self.link_before_copy(reg);
@@ -120,7 +132,7 @@ impl Explorer<'_> {
                 }
                 self.spill(extent.frame, slot, value, bytes);
             }
-            Stored::Imm(imm) if off % 8 == 0 => {
+            Stored::Imm(imm) if off % 8 == 0 && keeps_numbers => {
                 let value = Value::constant(i64::from(imm).cast_unsigned());
                 self.spill(extent.frame, slot, value, bytes);
             }

@@ -5,12 +5,14 @@
 //! [`HelperId::native`] alone: code that runs programs matches on [`NativeHelper`].
 
 mod callers;
+mod capability;
 mod native;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use callers::{Attached, Callers, KindSet};
+pub use capability::Capability;
 pub use native::{NATIVE_HELPERS, NativeHelper};
 pub use table::HELPERS;
 
