@@ -3,12 +3,13 @@
 //! Maps are made from their definitions, without types, by the loader itself. What cannot be handed over like this
 //! (types, functions that are verified apart, targets by name) is not asked.
 
+use brolga_abi::ProgramKind;
 use brolga_abi::maps::F_RDONLY_PROG;
 use brolga_compiler::isa::{Endianness, Imm64, Insn, encode_all};
 use brolga_compiler::program::{MapDef, Program};
 use brolga_compiler::verify::Privilege;
 
-use crate::bpf_syscall::{KernelMap, KernelProgram, LoadAs, LoadFailure};
+use crate::bpf_syscall::{F_SLEEPABLE, KernelMap, KernelProgram, LoadAs, LoadFailure};
 use crate::loader::with_privilege;
 
 /// What Linux says.
@@ -95,8 +96,12 @@ pub fn load_as(program: &Program) -> Result<LoadAs, String> {
     if program.subprogs.iter().any(|subprog| subprog.global) && program.subprogs.len() > 1 {
         return Err("functions that are verified apart need types".to_owned());
     }
+    if (26..=29).contains(&kind) {
+        return Err("what it is attached to needs types".to_owned());
+    }
     let attach = program.attach.map_or(0, |attach| attach.number());
-    Ok(LoadAs { attach, gpl: program.gpl_compatible, ..LoadAs::kind(kind.into()) })
+    let flags = if program.kind == Some(ProgramKind::Syscall) { F_SLEEPABLE } else { 0 };
+    Ok(LoadAs { attach, flags, gpl: program.gpl_compatible, ..LoadAs::kind(kind) })
 }
 
 /// Asks on behalf of a loader.

@@ -4,6 +4,8 @@
 //! # What the case is about.
 //! -- kind                     raw_memory where there is neither `kind` nor `packet`
 //! xdp
+//! -- privilege                what the loader may do, where that is not all: bpf or unprivileged
+//! unprivileged
 //! -- maps
 //! counts: hash key=4 value=8 max=16
 //! counts[01 00 00 00] = 05 00 00 00 00 00 00 00          before the run; `|` between CPUs
@@ -28,6 +30,7 @@ use brolga_abi::{MapKind, ProgramKind};
 use brolga_compiler::isa::asm::{AsmContext, Assembled};
 use brolga_compiler::isa::{Endianness, Insn, InsnIdx, NoNames, assemble, decode, disasm};
 use brolga_compiler::program::{GlobalData, MapDef, MapId, Program};
+use brolga_compiler::verify::Privilege;
 
 use crate::engines::{Contents, Input, Module};
 use crate::sections::{Section, Sections};
@@ -48,6 +51,8 @@ pub struct Case {
     pub elements: Vec<Element>,
     /// What it runs on.
     pub input: Input,
+    /// Who loads the programs.
+    pub privilege: Privilege,
     /// The refusal that an annotation demands: the instruction and the code's name.
     pub refused: Option<(InsnIdx, String)>,
     /// A part of the refusal's message (`error`).
@@ -117,7 +122,7 @@ impl Case {
         for section in &sections.list {
             match section.name.as_str() {
                 "kind" | "maps" | "mem" | "packet" | "asm" | "raw" | "result" | "error" | "memory after"
-                | "maps after" | "no register offset" | "c" => {}
+                | "maps after" | "no register offset" | "c" | "privilege" => {}
                 name if name.starts_with("asm ") => {}
                 name => return wrong(section.line - 1, format!("no section is called `{name}`")),
             }
@@ -131,6 +136,7 @@ impl Case {
         let data = ["mem", "packet"].iter().find_map(|name| sections.get(name));
         let data = data.map_or(Ok(Vec::new()), hex_section)?;
         let kind = kind_of(&sections)?;
+        let privilege = privilege_of(&sections)?;
         let mut programs = Vec::new();
         let mut refused = None;
         for section in &sections.list {
@@ -159,6 +165,7 @@ impl Case {
             module: Module { programs, maps },
             elements,
             input: Input { data },
+            privilege,
             refused,
             result,
             data_after,
@@ -198,6 +205,7 @@ impl Case {
         Self {
             path: PathBuf::new(),
             sections,
+            privilege: Privilege::Full,
             module: module.clone(),
             elements: elements.to_vec(),
             input: input.clone(),
@@ -232,6 +240,20 @@ fn parse_result(section: &Section) -> Result<u64, CaseError> {
         None => text.parse().ok(),
     };
     value.map_or_else(|| wrong(section.line, format!("`{text}` is no number of 64 bits")), Ok)
+}
+
+/// What the section `privilege` says of the loader.
+fn privilege_of(sections: &Sections) -> Result<Privilege, CaseError> {
+    match sections.get("privilege") {
+        None => Ok(Privilege::Full),
+        Some(section) => match section.body.trim() {
+            "bpf" => Ok(Privilege::Bpf),
+            "unprivileged" => Ok(Privilege::Unprivileged),
+            other => {
+                wrong(section.line, format!("no privilege is called `{other}`: there are bpf, unprivileged"))
+            }
+        },
+    }
 }
 
 type Annotated = (Vec<Insn>, Option<(InsnIdx, String)>);

@@ -1,11 +1,14 @@
 //! Every case file, on every engine that can run it.
 
+use brolga_compiler::verify::Privilege;
+use brolga_tests::ask::{Answer, ask, load_as};
 use brolga_tests::case::Case;
 use brolga_tests::engines::jit::Jit;
 use brolga_tests::engines::kernel::Kernel;
 use brolga_tests::engines::object::ObjectEngine;
 use brolga_tests::engines::oracle::Oracle;
 use brolga_tests::engines::{Engine, Error};
+use brolga_tests::loader::Open;
 use brolga_tests::runner::{bless, blessing, case_files, load_and_run, mismatch, read_case};
 
 /// Folders of cases that run.
@@ -77,8 +80,29 @@ fn kernel_refuses_what_is_to_be_refused() {
     let accepted: Vec<_> = case_files("verify/reject")
         .iter()
         .map(|path| read_case(path))
+        .filter(|case| case.privilege == Privilege::Full)
         .filter(|case| !matches!(kernel.load(&case.module), Err(Error::Rejected(_))))
         .map(|case| case.path.display().to_string())
         .collect();
     assert!(accepted.is_empty(), "the kernel accepts:\n{}", accepted.join("\n"));
+}
+
+#[test]
+fn kernel_says_the_same_to_loaders_of_less_privilege() {
+    let Some(_open) = Open::or_skip() else { return };
+    let mut wrong = Vec::new();
+    for (folder, accepted) in [("verify/reject", false), ("verify/accept", true)] {
+        for case in case_files(folder).iter().map(|path| read_case(path)) {
+            if case.privilege == Privilege::Full {
+                continue;
+            }
+            let program = &case.module.programs[0];
+            let load = load_as(program).expect("these cases are for Linux's kinds");
+            let answer = ask(program, load, case.privilege);
+            if (answer == Answer::Accepted) != accepted || matches!(answer, Answer::Unasked(_)) {
+                wrong.push(format!("{}: {answer:?}", case.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the kernel says otherwise:\n{}", wrong.join("\n"));
 }

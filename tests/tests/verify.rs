@@ -5,8 +5,8 @@ use brolga_compiler::verify::{Options, verify};
 use brolga_tests::case::Case;
 use brolga_tests::runner::{case_files, read_case};
 
-fn options(_case: &Case) -> Options {
-    Options::default()
+fn options(case: &Case) -> Options {
+    Options { privilege: case.privilege, ..Options::default() }
 }
 
 /// What is wrong with a case that must be refused, if anything.

@@ -114,9 +114,9 @@ pub(super) struct Explorer<'p> {
 }
 
 /// The number of arenas in `enum bpf_map_type`.
-const ARENA: u32 = 33;
+pub(super) const ARENA: u32 = 33;
 
-fn refers_to_arena(program: &Program) -> bool {
+pub(super) fn refers_to_arena(program: &Program) -> bool {
     program.insns.iter().any(|insn| match *insn {
         Insn::LoadImm64 { imm: Imm64::MapIdx(index) | Imm64::MapIdxValue { index, .. }, .. } => {
             program.maps.get(index as usize).is_some_and(|map| map.kind.number() == ARENA)

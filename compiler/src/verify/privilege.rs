@@ -12,7 +12,7 @@ use brolga_abi::helpers::Capability;
 use brolga_abi::{HelperId, ProgramKind};
 
 use super::check::{By, Direction, Extent, Request};
-use super::explore::{Check, Explorer};
+use super::explore::{ARENA, Check, Explorer, refers_to_arena};
 use super::refusal::name;
 use super::stack::{Byte, slot_of};
 use super::structure::subprog_ids;
@@ -73,6 +73,13 @@ pub(super) fn check_program(program: &Program, kind: ProgramKind, privilege: Pri
             format!("programs of the kind {} need {}", kind.info().name, capability_name(capability));
         let help = "without it there are socket_filter, cgroup_skb and raw_memory";
         return Err(Box::new(Diagnostic::program(Code::NeedsPrivilege, message).help(help)));
+    }
+    if let Some(arena) = program.maps.iter().find(|map| map.kind.number() == ARENA)
+        && refers_to_arena(program)
+        && !privilege.may_learn_addresses()
+    {
+        let message = format!("CAP_BPF and CAP_PERFMON are required to use arena (`{}`)", arena.name);
+        return Err(Box::new(Diagnostic::program(Code::NeedsPrivilege, message)));
     }
     if privilege.may_use_bpf() {
         return Ok(());

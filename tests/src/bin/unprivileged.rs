@@ -148,7 +148,9 @@ fn judge(
     }
     let flags = u32::from(strict);
     let answer = match load_as(program) {
-        Ok(load) => ask(program, brolga_tests::bpf_syscall::LoadAs { flags, ..load }, privilege),
+        Ok(load) => {
+            ask(program, brolga_tests::bpf_syscall::LoadAs { flags: load.flags | flags, ..load }, privilege)
+        }
         Err(why) => Answer::Unasked(why),
     };
     let expected = (privilege == Privilege::Unprivileged).then(|| label.verdict()).flatten();
