@@ -8,6 +8,7 @@ pub mod differential;
 pub mod edges;
 pub mod engines;
 pub mod generate;
+pub mod labels;
 #[cfg(feature = "libbpf")]
 pub mod libbpf;
 pub mod linked;
