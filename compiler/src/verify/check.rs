@@ -281,7 +281,7 @@ impl Explorer<'_> {
             return Err(self.refuse_reg(Code::ModifiedContext, reg, message));
         }
         if value.num.as_constant() != Some(0) {
-            let message = format!("variable {kind} access var_off={value} disallowed");
+            let message = format!("variable {kind} access var_off={} disallowed", value.var_off());
             return Err(self.refuse_reg(Code::ModifiedContext, reg, message));
         }
         Ok(())
@@ -313,8 +313,9 @@ impl Explorer<'_> {
                 Some(_) => format!("invalid{what} stack {} off={min} size={size}", name(reg)),
                 None => {
                     format!(
-                        "invalid variable-offset{what} stack {} var_off={value} off={off} size={size}",
-                        name(reg)
+                        "invalid variable-offset{what} stack {} var_off={} off={off} size={size}",
+                        name(reg),
+                        value.var_off()
                     )
                 }
             };

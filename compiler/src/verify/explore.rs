@@ -9,7 +9,6 @@
 use brolga_abi::ProgramKind;
 
 use super::facts::Collector;
-use super::fields::MapFields;
 use super::findings::{Findings, Stop};
 use super::kfuncs::Kfuncs;
 use super::liveness::Liveness;
@@ -17,6 +16,7 @@ use super::obligations::RegSet;
 use super::observe::{Observer, StateView};
 use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
+use super::records::Records;
 use super::sanitation::Sanitation;
 use super::state::{Frame, State};
 use super::structure::Layout;
@@ -100,8 +100,8 @@ pub(super) struct Explorer<'p> {
     pub kfuncs: Kfuncs,
     /// What additions to pointers needed on all paths.
     pub sanitation: Sanitation,
-    /// Special fields of maps' values.
-    pub map_fields: MapFields,
+    /// Special fields of maps' values and of structures.
+    pub records: Records,
     /// Functions that are called later: how they begin, and how many of them were explored.
     later: Vec<Frame>,
     last_id: u32,
@@ -150,8 +150,8 @@ impl<'p> Explorer<'p> {
             target: None,
             kfuncs: Kfuncs::new(program),
             has_arena: refers_to_arena(program),
-            map_fields: MapFields::new(program),
             sanitation: Sanitation::default(),
+            records: Records::new(program),
             later: Vec::new(),
             last_id: 0,
             observer: None,
@@ -178,7 +178,7 @@ impl<'p> Explorer<'p> {
         }
         self.kfuncs.affect(self.program, &mut self.layout);
         for (point, insn) in self.points.iter_mut().zip(&self.program.insns) {
-            if self.kfuncs.asks_iterator(insn) {
+            if self.kfuncs.asks_iterator(insn) || self.kfuncs.calls_back(insn) {
                 (point.prune, point.force) = (true, true);
             }
         }

@@ -5,15 +5,19 @@
 
 use super::check::{Direction, Request};
 use super::explore::{Check, Explorer};
-use super::fields::{Field, PointerTag, Special, of_structure};
+use super::fields::{Field, PointerTag, Special};
+use super::locks::explain;
+use super::records::MapRecord;
 use super::refusal::name;
+use super::structures::holds;
 use super::value::{BtfPointer, Flags, Kind, TypesOf, Value};
 use crate::btf::{Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::Reg;
 
 /// Kernel structures that are freed after an RCU grace period (`rcu_protected_types`).
-const RCU_PROTECTED: &[&str] = &["task_struct", "cgroup", "bpf_cpumask", "bpf_crypto_ctx"];
+const RCU_PROTECTED: &[&str] =
+    &["task_struct", "cgroup", "bpf_cpumask", "bpf_crypto_ctx", "prog_test_ref_kfunc"];
 
 impl Explorer<'_> {
     /// What a kernel pointer points to: the kernel's structure of the name, or the program's own.
@@ -38,6 +42,7 @@ impl Explorer<'_> {
         request: &Request,
         field: &Field,
         stored: Option<Value>,
+        source: Option<Reg>,
     ) -> Check<Option<Value>> {
         let Special::KernelPointer { ty, tag } = field.special else { return Ok(None) };
         let refuse = |message: &str| Err(self.refuse_reg(Code::SpecialField, request.reg, message));
@@ -60,13 +65,22 @@ impl Explorer<'_> {
                     () if own => Flags::RCU.with(Flags::ALLOC),
                     () => Flags::RCU,
                 };
+                // What may hang from a list or a tree could be taken from there while it is looked at.
+                let record = if own { self.object_record(pointer.ty) } else { None };
+                let node = safe && self.in_rcu() && record.is_some_and(|r| r.has(Special::is_node));
+                let flags = if node { flags.with(Flags::NON_OWNING) } else { flags };
                 Ok(Some(Value { nullable: true, flags, ..Value::pointer(Kind::Btf(pointer)) }))
             }
             Direction::Write if tag != PointerTag::Untrusted => refuse("store to referenced kptr disallowed"),
-            Direction::Write => match stored {
-                Some(value) if value.is_null() => Ok(None),
-                Some(value) if value.kind == Kind::Btf(pointer) && value.off == 0 => Ok(None),
-                Some(_) | None => refuse("invalid kptr access: it is not null, and not to such a structure"),
+            Direction::Write => match (stored, source) {
+                (Some(value), _) if value.is_null() => Ok(None),
+                (Some(value), Some(reg)) => {
+                    self.check_kptr_source(reg, &value, (pointer, tag)).map(|()| None)
+                }
+                (Some(_), None) => {
+                    refuse(&format!("BPF_ST imm must be 0 when storing to kptr at off={}", field.off))
+                }
+                (None, _) => refuse("kptr in map can only be accessed using BPF_MEM instruction mode"),
             },
         }
     }
@@ -80,19 +94,29 @@ impl Explorer<'_> {
                 name(reg)
             ));
         };
-        let fields: Box<[Field]> = match value.kind {
-            Kind::MapValue(map) => self.fields_of(map).into(),
-            Kind::Btf(pointer) => {
-                self.types(pointer.types).map(|btf| of_structure(btf, pointer.ty)).unwrap_or_default()
-            }
-            _ => return self.expect(reg, false, "map_value").map(|()| unreachable_pair()),
+        if let Kind::MapValue(map) = value.kind
+            && let MapRecord::Untyped(broken) = self.map_record(map)
+        {
+            let name = &self.map(map).name;
+            let message = format!("map '{name}' has to have BTF in order to use bpf_kptr_xchg");
+            return Err(explain(self.refuse_reg(Code::SpecialField, reg, message), broken.as_ref()));
+        }
+        let kptr = |special| matches!(special, Special::KernelPointer { tag, .. } if tag != PointerTag::User);
+        let Some(record) = self.special_fields(value).filter(|record| record.has(kptr)) else {
+            let broken = match value.kind {
+                Kind::MapValue(map) => self.map_record(map).broken(),
+                _ => None,
+            };
+            let message = format!("{} has no valid kptr", name(reg));
+            return Err(explain(self.refuse_reg(Code::SpecialField, reg, message), broken));
         };
-        let field = fields.iter().find(|field| i64::from(field.off) == off);
-        match field.map(|field| field.special) {
+        match record.at(off).map(|field| field.special) {
             Some(Special::KernelPointer { ty, tag: tag @ (PointerTag::Owned | PointerTag::PerCpu) }) => {
                 Ok((self.pointed(ty)?, tag))
             }
-            Some(Special::KernelPointer { .. }) => refuse(format!("off={off} kptr isn't referenced kptr")),
+            Some(Special::KernelPointer { tag: PointerTag::Untrusted, .. }) => {
+                refuse(format!("off={off} kptr isn't referenced kptr"))
+            }
             Some(_) | None => refuse(format!("off={off} doesn't point to kptr")),
         }
     }
@@ -104,22 +128,47 @@ impl Explorer<'_> {
         value: &Value,
         field: (BtfPointer, PointerTag),
     ) -> Check {
-        let percpu = value.flags.has(Flags::PERCPU) == (field.1 == PointerTag::PerCpu);
-        let sound = !value.flags.has_any(Flags::UNTRUSTED.with(Flags::USER).with(Flags::NON_OWNING));
-        if value.kind == Kind::Btf(field.0) && !value.nullable && percpu && sound {
-            return Ok(());
+        let (wanted, tag) = field;
+        let message = || {
+            let expected = self.structure_name(wanted);
+            let found = match value.kind {
+                Kind::Btf(pointer) => self.structure_name(pointer),
+                _ => String::new(),
+            };
+            let or = match tag {
+                PointerTag::Untrusted => format!(" or untrusted_ptr_{expected}"),
+                PointerTag::Owned | PointerTag::PerCpu | PointerTag::User => String::new(),
+            };
+            let kind = value.kind_name();
+            let message =
+                format!("invalid kptr access, {} type={kind}{found} expected=ptr_{expected}{or}", name(reg));
+            Err(self.refuse_reg(Code::SpecialField, reg, message))
+        };
+        let Kind::Btf(pointer) = value.kind else { return message() };
+        let allowed = match (pointer.types, tag) {
+            (TypesOf::Kernel, PointerTag::Untrusted) => {
+                Flags::TRUSTED.with(Flags::RCU).with(Flags::UNTRUSTED)
+            }
+            (TypesOf::Kernel, _) => Flags::TRUSTED.with(Flags::RCU),
+            (TypesOf::Program, PointerTag::PerCpu) => Flags::ALLOC.with(Flags::PERCPU),
+            (TypesOf::Program, _) => Flags::ALLOC,
+        };
+        let percpu = value.flags.has(Flags::PERCPU) == (tag == PointerTag::PerCpu);
+        if value.flags.without(allowed) != Flags::NONE || !percpu {
+            return message();
         }
-        let message = format!(
-            "invalid kptr access, {} type={} expected=ptr_{}",
-            name(reg),
-            value.kind_name(),
-            self.structure_name(field.0)
-        );
-        Err(self.refuse_reg(Code::SpecialField, reg, message))
+        let unmoved = Value { off: value.off.min(0), ..*value };
+        self.check_unmodified(reg, &unmoved)?;
+        let off = u32::try_from(value.off).unwrap_or(u32::MAX);
+        let same = pointer.types == wanted.types
+            && match tag {
+                PointerTag::Untrusted => {
+                    self.types(pointer.types).is_some_and(|btf| holds(btf, pointer.ty, off, wanted.ty))
+                }
+                PointerTag::Owned | PointerTag::PerCpu | PointerTag::User => {
+                    off == 0 && pointer.ty == wanted.ty
+                }
+            };
+        if same { Ok(()) } else { message() }
     }
-}
-
-/// [`Explorer::expect`] never lets a wrong kind through.
-const fn unreachable_pair() -> (BtfPointer, PointerTag) {
-    (BtfPointer { types: TypesOf::Program, ty: TypeId::VOID }, PointerTag::Untrusted)
 }

@@ -7,11 +7,12 @@ use brolga_abi::ProgramKind;
 
 use super::check::Request;
 use super::explore::{Check, Explorer};
-use super::fields::{Field, Special, of_structure};
+use super::fields::{Field, Special};
+use super::records::{Broken, MapRecord};
 use super::refs::{Lock, LockPlace};
 use super::refusal::name;
 use super::value::{Flags, Kind, TypesOf, Value};
-use crate::diag::Code;
+use crate::diag::{Code, Diagnostic};
 use crate::isa::Reg;
 use crate::program::MapId;
 
@@ -25,11 +26,6 @@ pub(super) enum Locking {
 }
 
 impl Explorer<'_> {
-    /// The special fields of a map's values.
-    pub(super) fn fields_of(&self, map: MapId) -> &[Field] {
-        self.map_fields.of(self.program, Self::outer_index(map), Self::is_inner(map))
-    }
-
     /// Whether values of a map have a field.
     pub(super) fn has_field(&self, map: MapId, pick: impl Fn(Special) -> bool) -> bool {
         self.fields_of(map).iter().any(|field| pick(field.special))
@@ -37,7 +33,7 @@ impl Explorer<'_> {
 
     /// Whether pointers to a map's values keep their id: it tells locks apart.
     pub(super) fn has_lock(&self, map: MapId) -> bool {
-        self.has_field(map, |special| matches!(special, Special::SpinLock | Special::ResSpinLock))
+        self.has_field(map, Special::is_lock)
     }
 
     /// An access to bytes of a map's value, among which special fields may be.
@@ -79,9 +75,9 @@ impl Explorer<'_> {
             | Special::Timer
             | Special::Workqueue
             | Special::TaskWork
-            | Special::ListHead
+            | Special::ListHead(_)
             | Special::ListNode
-            | Special::TreeRoot
+            | Special::TreeRoot(_)
             | Special::TreeNode
             | Special::Refcount => refuse(format!("{what} cannot be accessed directly by load/store")),
         }
@@ -99,6 +95,9 @@ impl Explorer<'_> {
         );
         let has = |special: Special| self.has_field(map, |known| known == special);
         let refuse = |message: &str| Err(self.refuse(Code::Lock, message));
+        if tracing && self.has_field(map, |special| special.contained().is_some()) {
+            return refuse("tracing progs cannot use bpf_{list_head,rb_root} yet");
+        }
         if self.has_lock(map) {
             if self.kind == ProgramKind::SocketFilter {
                 return refuse("socket filter progs cannot use bpf_spin_lock yet");
@@ -106,9 +105,6 @@ impl Explorer<'_> {
             if tracing {
                 return refuse("tracing progs cannot use bpf_spin_lock yet");
             }
-        }
-        if tracing && (has(Special::ListHead) || has(Special::TreeRoot)) {
-            return refuse("tracing progs cannot use bpf_{list_head,rb_root} yet");
         }
         if tracing && has(Special::Timer) {
             return refuse("tracing progs cannot use bpf_timer yet");
@@ -129,22 +125,29 @@ impl Explorer<'_> {
                 name(reg)
             ));
         };
-        let (place, fields, whose): (_, Box<[Field]>, _) = match value.kind {
+        let (place, whose) = match value.kind {
             Kind::MapValue(map) => {
                 let def = self.map(map);
-                if self.program.btf.is_none() || (def.value_type.is_none() && def.global.is_none()) {
-                    return refuse(format!("map '{}' has to have BTF in order to use {what}", def.name));
+                if let MapRecord::Untyped(broken) = self.map_record(map) {
+                    let message = format!("map '{}' has to have BTF in order to use {what}", def.name);
+                    let found = self.refuse_reg(Code::SpecialField, reg, message);
+                    return Err(explain(found, broken.as_ref()));
                 }
-                (LockPlace::MapValue(map), self.fields_of(map).into(), format!("map '{}'", def.name))
+                (LockPlace::MapValue(map), format!("map '{}'", def.name))
             }
             Kind::Btf(ptr) if value.flags.has(Flags::ALLOC) && ptr.types == TypesOf::Program => {
-                let fields = self.program.btf.as_deref().map(|btf| of_structure(btf, ptr.ty));
-                (LockPlace::Object, fields.unwrap_or_default(), "local 'kptr'".to_owned())
+                (LockPlace::Object, "local 'kptr'".to_owned())
             }
             _ => return self.expect(reg, false, "map_value").map(|()| LockPlace::Object),
         };
-        let Some(field) = fields.iter().find(|field| field.special == special) else {
-            return refuse(format!("{whose} has no valid {what}"));
+        let record = self.special_fields(value);
+        let Some(field) = record.and_then(|r| r.fields.iter().find(|field| field.special == special)) else {
+            let found = self.refuse_reg(Code::SpecialField, reg, format!("{whose} has no valid {what}"));
+            let broken = match value.kind {
+                Kind::MapValue(map) => self.map_record(map).broken(),
+                _ => None,
+            };
+            return Err(explain(found, broken));
         };
         if i64::from(field.off) != off {
             return refuse(format!("off {off} doesn't point to 'struct {what}' that is at {}", field.off));
@@ -155,6 +158,9 @@ impl Explorer<'_> {
     /// `bpf_spin_lock` and `bpf_spin_unlock`.
     pub(super) fn spin_lock(&mut self, reg: Reg, locking: Locking) -> Check {
         let value = *self.state.reg(reg);
+        if self.in_tree_callback() {
+            return Err(self.refuse(Code::Lock, "can't spin_{lock,unlock} in rbtree cb"));
+        }
         let place = self.check_field(reg, &value, Special::SpinLock)?;
         match (locking, self.state.held.lock) {
             (Locking::Take, Some(lock)) => {
@@ -179,5 +185,16 @@ impl Explorer<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+/// Says why the kernel does not know of a field.
+pub(super) fn explain(found: Box<Diagnostic>, broken: Option<&Broken>) -> Box<Diagnostic> {
+    match broken {
+        Some(broken) => {
+            let note = format!("the kernel refuses what the types say ({}): {}", broken.error, broken.why);
+            Box::new(found.note(None, note))
+        }
+        None => found,
     }
 }

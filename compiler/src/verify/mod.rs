@@ -54,6 +54,7 @@ pub mod planted;
 mod precision;
 mod privilege;
 mod prune;
+mod records;
 mod refs;
 mod refusal;
 mod sanitation;

@@ -358,6 +358,14 @@ impl Wanted {
                 }
                 Ok(())
             }
+            CallTarget::Kfunc { .. } if next.0 != step.at.0 + 1 => {
+                // A kernel function entered its callback, and handed over no numbers.
+                if self.marks[self.frame] != Marks::default() || self.frame == 0 {
+                    return Err(Lost);
+                }
+                self.frame -= 1;
+                Ok(())
+            }
             CallTarget::Subprog(_) | CallTarget::Helper(_) | CallTarget::Kfunc { .. } => {
                 self.take(Reg::R0);
                 if self.top().regs & RegSet::ARGS.0 != 0 {

@@ -383,7 +383,7 @@ impl Explorer<'_> {
         let advances = match self.program.insns[self.at.index()] {
             Insn::MayGoto { .. } => node.state.may_goto_depth != self.state.may_goto_depth,
             Insn::Call(CallTarget::Helper(number)) => calls_back(number),
-            insn => self.kfuncs.asks_iterator(&insn),
+            insn => self.kfuncs.asks_iterator(&insn) || self.kfuncs.calls_back(&insn),
         };
         advances && self.covers(node, Exactness::Within)
     }
@@ -391,7 +391,8 @@ impl Explorer<'_> {
     fn comes_back(&self, node: &Node) -> bool {
         let insn = &self.program.insns[self.at.index()];
         let calls_back = matches!(*insn, Insn::Call(CallTarget::Helper(n)) if calls_back(n))
-            || self.kfuncs.asks_iterator(insn);
+            || self.kfuncs.asks_iterator(insn)
+            || self.kfuncs.calls_back(insn);
         node.state.may_goto_depth == self.state.may_goto_depth
             && node.state.callback_depth == self.state.callback_depth
             && !calls_back

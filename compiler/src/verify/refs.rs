@@ -5,7 +5,7 @@
 
 use super::equal::IdMap;
 use super::explore::{Check, Explorer};
-use super::value::Value;
+use super::value::{Flags, Value};
 use crate::diag::Code;
 use crate::isa::InsnIdx;
 use crate::program::MapId;
@@ -92,6 +92,21 @@ impl Explorer<'_> {
         let left = Value { origin, ..Value::invalidated(self.options.privilege) };
         self.state.update(gone, |value| *value = left);
         Ok(())
+    }
+
+    /// A per-CPU object that is stored away may be used on within the RCU section.
+    pub(super) fn keep_in_section(&mut self, id: u32) {
+        if !self.in_rcu() {
+            return;
+        }
+        let percpu = Flags::ALLOC.with(Flags::PERCPU);
+        self.state.update(
+            |value| value.is_pointer() && value.ref_id == id && value.flags.has(percpu),
+            |value| {
+                value.ref_id = 0;
+                value.flags = value.flags.without(Flags::ALLOC).with(Flags::RCU);
+            },
+        );
     }
 
     /// Nothing is held any more that would be lost by what the current instruction does.

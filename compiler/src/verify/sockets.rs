@@ -68,8 +68,9 @@ impl Explorer<'_> {
         }
         if value.num.as_constant() != Some(0) {
             return refuse(format!(
-                "{} invalid variable buffer offset: off={off}, var_off={value}",
-                name(reg)
+                "{} invalid variable buffer offset: off={off}, var_off={}",
+                name(reg),
+                value.var_off()
             ));
         }
         Ok(Access::Mixed)

@@ -7,7 +7,6 @@
 use super::check::{Direction, Request};
 use super::explore::{Check, Explorer};
 use super::facts::Access;
-use super::fields::of_structure;
 use super::refusal::name;
 use super::value::{BtfPointer, Flags, Kind, MemoryOwner, TypesOf, Value};
 use crate::btf::{Btf, Kind as TypeKind, MAX_DEPTH, Type, TypeId};
@@ -120,7 +119,7 @@ impl Explorer<'_> {
         Ok(Value { flags: Flags::READONLY, ..Value::pointer(kind) })
     }
 
-    /// One CPU's copy of a per-CPU variable.
+    /// One CPU's copy of a per-CPU variable or object.
     pub(super) fn copy_of(&self, value: &Value) -> Check<Value> {
         let Kind::Btf(pointer) = value.kind else { return Err(self.unsupported("such a variable")) };
         let Some(btf) = self.types(pointer.types) else { return Err(self.unsupported("such a variable")) };
@@ -155,8 +154,9 @@ impl Explorer<'_> {
         let refuse = |message: String| Err(self.refuse_reg(Code::StructureAccess, reg, message));
         if value.num.as_constant() != Some(0) {
             return refuse(format!(
-                "{} is ptr_{what} invalid variable offset: off={off}, var_off={value}",
-                name(reg)
+                "{} is ptr_{what} invalid variable offset: off={off}, var_off={}",
+                name(reg),
+                value.var_off()
             ));
         }
         let Ok(at) = u32::try_from(off) else {
@@ -169,18 +169,25 @@ impl Explorer<'_> {
             return refuse(format!("{} is ptr_{what} access percpu memory: off={off}", name(reg)));
         }
         let object = value.flags.has(Flags::ALLOC);
+        if request.direction == Direction::Write && value.flags.has(Flags::UNTRUSTED) {
+            return refuse("only read is supported".to_owned());
+        }
         if request.direction == Direction::Write && !object {
             return match self.check_structure_write(request, pointer, at) {
                 Some(judged) => judged.map(|()| (Access::Mixed, None)),
                 None => refuse("only read is supported".to_owned()),
             };
         }
+        let owned = value.ref_id != 0 || value.flags.has_any(Flags::NON_OWNING.with(Flags::RCU));
+        if object && !owned {
+            return refuse("ref_obj_id for allocated object must be non-zero".to_owned());
+        }
         let Some(btf) = self.types(pointer.types) else {
             return Err(self.unsupported("a structure of unknown type"));
         };
         if object {
             let end = at.saturating_add(request.size);
-            let fields = of_structure(btf, pointer.ty);
+            let fields = self.special_fields(&value).map_or(&[][..], |record| &record.fields);
             if let Some(field) = fields.iter().find(|f| at < f.off + f.size && f.off < end) {
                 return refuse(format!("direct access to {} is disallowed", field.special.name()));
             }
@@ -263,7 +270,7 @@ impl Explorer<'_> {
 
     /// Whether the path is in an RCU section: one that it entered, or the whole of a program that cannot sleep.
     pub(super) fn in_rcu(&self) -> bool {
-        self.state.held.rcu > 0 || !self.sleepable()
+        self.state.held.rcu > 0 || self.state.held.lock.is_some() || !self.sleepable()
     }
 
     /// Whether the program may sleep here.

@@ -297,6 +297,11 @@ impl Value {
         i64::from(self.off).checked_add(var)
     }
 
+    /// The variable part of a pointer's offset, as the kernel writes it: known bits and unknown ones.
+    pub fn var_off(&self) -> String {
+        format!("({:#x}; {:#x})", self.num.bits().value(), self.num.bits().mask())
+    }
+
     /// Forgets that other scalars are equal.
     pub const fn unlink(&mut self) {
         self.id = 0;

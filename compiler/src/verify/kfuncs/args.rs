@@ -1,5 +1,6 @@
 //! Arguments of kernel functions, judged by the types and names of the parameters.
 
+use super::graph::Graph;
 use super::{Kfunc, KfuncCall, Param, table};
 use crate::btf::{Btf, Kind as TypeKind, TypeId};
 use crate::diag::Code;
@@ -23,6 +24,10 @@ enum Wants {
     Iterator(TypeId),
     ConstStr,
     Object,
+    Refcounted,
+    Root(Graph),
+    Node(Graph),
+    Callback,
     IrqFlag,
     Map,
     Structure(TypeId),
@@ -145,16 +150,16 @@ impl Explorer<'_> {
                 }
                 self.check_unmodified(reg, &value)
             }
-            Wants::Object => {
-                let own = matches!(value.kind, Kind::Btf(BtfPointer { types: TypesOf::Program, .. }));
-                let plain = value.flags == Flags::ALLOC && !value.nullable;
-                if !own || !plain {
-                    let message = format!("arg#{index} expected pointer to allocated object");
+            Wants::Object => self.dropped_object(kfunc, index, reg),
+            Wants::Refcounted => self.refcounted(index, reg, call),
+            Wants::Root(graph) => self.graph_root(graph, index, reg, call),
+            Wants::Node(graph) => self.graph_node(kfunc, graph, index, reg, call),
+            Wants::Callback => {
+                let Kind::Func(subprog) = value.kind else {
+                    let message = format!("arg{index} expected pointer to func");
                     return Err(self.refuse_reg(Code::ArgumentType, reg, message));
-                }
-                if value.ref_id == 0 {
-                    return Err(self.refuse_reg(Code::Reference, reg, "allocated object must be referenced"));
-                }
+                };
+                call.callback = Some(subprog);
                 Ok(())
             }
             Wants::IrqFlag => self.irq_flag(kfunc, reg),
@@ -184,7 +189,10 @@ impl Explorer<'_> {
             return true;
         }
         match value.kind {
-            Kind::Btf(_) => value.flags.has(Flags::TRUSTED) && !value.flags.has(Flags::UNTRUSTED),
+            Kind::Btf(_) => {
+                let trusted = Flags::TRUSTED.with(Flags::ALLOC).with(Flags::NON_OWNING);
+                value.flags.has_any(trusted) && value.flags.without(trusted) == Flags::NONE && !value.nullable
+            }
             Kind::Socket(_) | Kind::Context | Kind::Map(_) => true,
             _ => false,
         }
@@ -211,18 +219,19 @@ impl Explorer<'_> {
         if suffixed("__irq_flag") {
             return Ok(Wants::IrqFlag);
         }
-        if suffixed("__alloc") && kfunc.name == "bpf_obj_drop_impl" {
+        if suffixed("__alloc") {
             return Ok(Wants::Object);
         }
-        if suffixed("__alloc") || suffixed("__refcounted_kptr") {
-            return Err(unknown(self));
+        if suffixed("__refcounted_kptr") {
+            return Ok(Wants::Refcounted);
         }
         match target_name {
             "bpf_dynptr" | "bpf_dynptr_kern" => return Ok(Wants::Dynptr),
-            "bpf_list_head" | "bpf_list_node" | "bpf_rb_root" | "bpf_rb_node" | "bpf_wq"
-            | "bpf_res_spin_lock" => {
-                return Err(unknown(self));
-            }
+            "bpf_list_head" => return Ok(Wants::Root(Graph::List)),
+            "bpf_list_node" => return Ok(Wants::Node(Graph::List)),
+            "bpf_rb_root" => return Ok(Wants::Root(Graph::Tree)),
+            "bpf_rb_node" => return Ok(Wants::Node(Graph::Tree)),
+            "bpf_wq" | "bpf_res_spin_lock" => return Err(unknown(self)),
             other if index == 0 && other.starts_with("bpf_iter_") && is_iterator(kfunc) => {
                 return Ok(Wants::Iterator(target.id()));
             }
@@ -248,7 +257,7 @@ impl Explorer<'_> {
             return Ok(Wants::Structure(target.id()));
         }
         if target.kind() == TypeKind::FuncProto {
-            return Err(unknown(self));
+            return Ok(Wants::Callback);
         }
         let sized = kfunc
             .params
@@ -321,7 +330,8 @@ impl Explorer<'_> {
             _ => return Err(self.unsupported("a structure of the program handed to the kernel")),
         };
         if value.num.as_constant() != Some(0) {
-            let message = format!("variable {} access var_off={value} disallowed", value.kind_name());
+            let message =
+                format!("variable {} access var_off={} disallowed", value.kind_name(), value.var_off());
             return Err(self.refuse_reg(Code::ArgumentType, reg, message));
         }
         let strict = kfunc.has(table::RELEASE) || value.ref_id != 0;
@@ -465,7 +475,7 @@ fn is_iterator(kfunc: &Kfunc) -> bool {
 }
 
 /// Whether a type is a number, or a structure of numbers and arrays of numbers.
-fn is_scalars(btf: &Btf, ty: TypeId, depth: usize) -> bool {
+pub(super) fn is_scalars(btf: &Btf, ty: TypeId, depth: usize) -> bool {
     let number = |ty: TypeId| {
         btf.unqualified(ty)
             .is_ok_and(|ty| matches!(ty.kind(), TypeKind::Int | TypeKind::Enum | TypeKind::Enum64))

@@ -5,6 +5,7 @@
 //! `__ign`, `__nullable`, `__str`). What is not understood is unsupported, never accepted.
 
 mod args;
+mod graph;
 mod result;
 mod sections;
 mod table;
@@ -20,9 +21,10 @@ use super::structure::Layout;
 use crate::btf::{Btf, Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::{CallTarget, Insn, InsnIdx, Reg};
-use crate::program::{KernelTypes, Program};
+use crate::program::{KernelTypes, Program, SubprogId};
 
-use super::value::{Dynptr, Value};
+use super::fields::Contained;
+use super::value::{BtfPointer, Dynptr, Value};
 use table::Row;
 
 /// A kernel function that a program calls.
@@ -101,6 +103,14 @@ impl Kfuncs {
         layout.settle();
     }
 
+    /// Whether an instruction calls a function that calls a function of the program before it returns.
+    pub fn calls_back(&self, insn: &Insn) -> bool {
+        match *insn {
+            Insn::Call(target) => self.get(target).is_some_and(|kfunc| kfunc.name == "bpf_rbtree_add_impl"),
+            _ => false,
+        }
+    }
+
     /// Whether an instruction asks an iterator: a loop goes through it that ends by itself.
     pub fn asks_iterator(&self, insn: &Insn) -> bool {
         match *insn {
@@ -160,6 +170,14 @@ struct KfuncCall {
     constant: Option<u64>,
     /// The structure of a constant argument that is a type id.
     casts: Option<Value>,
+    /// What the list or the tree contains that it works on.
+    root: Option<Contained>,
+    /// The object that is put in, or of which another reference is taken.
+    object: Option<BtfPointer>,
+    /// Whether the program owns the latter, so that it exists.
+    owning: bool,
+    /// The function that is called back.
+    callback: Option<SubprogId>,
 }
 
 impl Explorer<'_> {
@@ -204,7 +222,8 @@ impl Explorer<'_> {
             let message = "cannot call kernel function from non-GPL compatible program";
             return Err(self.refuse(Code::GplOnlyHelper, message));
         }
-        if self.state.held.lock.is_some() {
+        let allowed = graph::is_graph(&kfunc.name) || kfunc.name.starts_with("bpf_iter_num_");
+        if self.state.held.lock.is_some() && !allowed {
             let message = "function calls are not allowed while holding a lock";
             return Err(self.refuse(Code::Lock, message));
         }
@@ -229,11 +248,15 @@ impl Explorer<'_> {
         }
         let mut call = KfuncCall::default();
         self.kfunc_arguments(&kfunc, &mut call)?;
+        if kfunc.name == "bpf_rbtree_add_impl" {
+            self.compare_nodes(&call)?;
+        }
         self.kfunc_section(&kfunc)?;
         if let Some(reg) = call.releases {
             let id = self.state.reg(reg).ref_id;
             self.release(id)?;
         }
+        self.hand_over(&kfunc, &call)?;
         let result = self.kfunc_result(&kfunc, &call)?;
         self.destroy_caller_saved();
         if kfunc.moves_packet() {

@@ -1,7 +1,8 @@
 //! What a kernel function gives, and how asking an iterator goes on.
 
+use super::graph::is_graph;
 use super::{Kfunc, KfuncCall, table};
-use crate::btf::{Kind as TypeKind, TypeId};
+use crate::btf::Kind as TypeKind;
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::verify::dynptr::slice_owner;
@@ -21,8 +22,14 @@ impl Explorer<'_> {
             _ => return Err(broken(self)),
         };
         let (is_struct, id) = (pointee.kind() == TypeKind::Struct, pointee.id());
-        if kfunc.name == "bpf_obj_new_impl" {
-            return self.new_object(call).map(Some);
+        let own = match kfunc.name.as_str() {
+            "bpf_obj_new_impl" => Some(self.new_object(call, false)?),
+            "bpf_percpu_obj_new_impl" => Some(self.new_object(call, true)?),
+            name if is_graph(name) => Some(self.graph_result(kfunc, call)?),
+            _ => None,
+        };
+        if let Some(value) = own {
+            return Ok(Some(self.returned(kfunc, call, value)));
         }
         if kfunc.has(table::ACQUIRE) && pointee.kind() == TypeKind::Void {
             return Err(self.unsupported(&format!("what {} gives", kfunc.name)));
@@ -36,7 +43,7 @@ impl Explorer<'_> {
         {
             return Ok(Some(Value::UNKNOWN));
         }
-        let mut value = match kfunc.name.as_str() {
+        let value = match kfunc.name.as_str() {
             "bpf_cast_to_kern_ctx" => self.kernel_context()?,
             "bpf_rdonly_cast" => match call.casts {
                 Some(value) => value,
@@ -80,27 +87,23 @@ impl Explorer<'_> {
                 Value { flags, ref_id: call.ref_id, ..Value::pointer(kind) }
             }
         };
-        value.nullable = kfunc.has(table::RET_NULL);
+        Ok(Some(self.returned(kfunc, call, value)))
+    }
+
+    /// Whether what a function returns may be null, must be given back, and is told apart from others.
+    fn returned(&mut self, kfunc: &Kfunc, call: &KfuncCall, mut value: Value) -> Value {
+        // Of an object that the program owns, another reference can always be taken.
+        value.nullable = kfunc.has(table::RET_NULL) && !call.owning;
         if kfunc.has(table::ACQUIRE) {
-            let id = self.acquire();
-            (value.id, value.ref_id) = (id, id);
+            value.ref_id = self.acquire();
+            value.id = if value.nullable { value.ref_id } else { 0 };
         } else if value.nullable {
             value.id = self.new_id();
         }
-        Ok(Some(value))
-    }
-
-    /// An object of a structure of the program, by its number in the program's types.
-    fn new_object(&mut self, call: &KfuncCall) -> Check<Value> {
-        let ty = call.constant.and_then(|id| u32::try_from(id).ok()).map(TypeId);
-        let known = self.types(TypesOf::Program).zip(ty).and_then(|(btf, id)| btf.get(id).ok());
-        let Some(ty) = known.filter(|ty| ty.kind() == TypeKind::Struct).map(|ty| ty.id()) else {
-            let message = "bpf_obj_new type ID argument must be of a struct";
-            return Err(self.refuse(Code::KernelFunction, message));
-        };
-        let id = self.acquire();
-        let kind = Kind::Btf(BtfPointer { types: TypesOf::Program, ty });
-        Ok(Value { nullable: true, id, ref_id: id, flags: Flags::ALLOC, ..Value::pointer(kind) })
+        if value.id == 0 && self.keeps_id(&value) {
+            value.id = self.new_id();
+        }
+        value
     }
 
     fn iterator_in_rcu(&self, call: &KfuncCall) -> bool {

@@ -264,6 +264,10 @@ impl Explorer<'_> {
                 Ok(())
             }
             Arg::ReleaseKptrOrNull if call.kptr.is_some() => match call.kptr {
+                Some(_) if value.nullable => {
+                    let message = format!("Possibly NULL pointer passed to helper arg{}", reg.number());
+                    Err(self.refuse_reg(Code::NullPointer, reg, message))
+                }
                 Some(field) => self.check_kptr_source(reg, value, field),
                 None => Ok(()),
             },
@@ -309,9 +313,20 @@ impl Explorer<'_> {
                 let usable = plain || value.flags == Flags::RCU;
                 (matches!(value.kind, Kind::Btf(_)) && usable, "ptr_, trusted_ptr_, rcu_ptr_")
             }
-            Arg::ReleaseKptrOrNull => (matches!(value.kind, Kind::Btf(_)), "ptr_, trusted_ptr_, rcu_ptr_"),
+            Arg::ReleaseKptrOrNull => {
+                let local = value.flags.has(Flags::ALLOC);
+                let own = if local { Flags::ALLOC.with(Flags::PERCPU) } else { Flags::NONE };
+                let flags = value.flags.without(own);
+                let usable = matches!(flags, Flags::NONE | Flags::TRUSTED | Flags::RCU);
+                (matches!(value.kind, Kind::Btf(_)) && usable, "ptr_, trusted_ptr_, rcu_ptr_")
+            }
             Arg::PercpuBtf => (
-                matches!(value.kind, Kind::Btf(_)) && value.flags.has(Flags::PERCPU),
+                matches!(value.kind, Kind::Btf(_))
+                    && value.flags.has(Flags::PERCPU)
+                    && matches!(
+                        value.flags.without(Flags::PERCPU),
+                        Flags::NONE | Flags::RCU | Flags::TRUSTED
+                    ),
                 "percpu_ptr_, percpu_rcu_ptr_, percpu_trusted_ptr_",
             ),
             Arg::ReleaseRingbufMem => {
@@ -323,8 +338,17 @@ impl Explorer<'_> {
                 (matches!(value.kind, Kind::Stack { .. } | Kind::Dynptr(_)), "fp, dynptr_ptr")
             }
         };
-        let _ = info;
-        self.expect(reg, right && null_ok, expected)
+        self.expect(reg, right && null_ok, expected)?;
+        if arg.writes() && matches!(value.kind, Kind::Btf(_)) && expected == MEMORY {
+            let message = format!(
+                "{}() may write into memory pointed by {} type={}",
+                info.name,
+                name(reg),
+                value.kind_name()
+            );
+            return Err(self.refuse_reg(Code::ArgumentType, reg, message));
+        }
+        Ok(())
     }
 
     /// Which offsets a pointer may have that is handed over.
@@ -632,13 +656,13 @@ const fn releases(arg: Arg) -> bool {
     matches!(arg, Arg::ReleaseSock | Arg::ReleaseRingbufMem | Arg::ReleaseKptrOrNull)
 }
 
-/// An object that the program allocated.
-const fn is_object(value: &Value) -> bool {
-    matches!(value.kind, Kind::Btf(_)) && value.flags.has(Flags::ALLOC)
+/// An object that the program allocated and owns.
+fn is_object(value: &Value) -> bool {
+    matches!(value.kind, Kind::Btf(_)) && value.flags == Flags::ALLOC
 }
 
 /// Whether helpers take it as memory.
-const fn is_memory(value: &Value) -> bool {
+fn is_memory(value: &Value) -> bool {
     match value.kind {
         Kind::Memory { .. } => !value.is_untrusted_memory(),
         Kind::Stack { .. }
@@ -647,7 +671,7 @@ const fn is_memory(value: &Value) -> bool {
         | Kind::MapValue(_)
         | Kind::MapKey(_)
         | Kind::Buffer(Buffer::Iterator) => true,
-        Kind::Btf(_) => value.flags.has(Flags::TRUSTED),
+        Kind::Btf(_) => value.flags == Flags::TRUSTED,
         Kind::Uninit
         | Kind::Scalar
         | Kind::Context

@@ -121,10 +121,7 @@ impl Explorer<'_> {
             if let (Operand::Reg(reg), true) = (src, left.nullable && right.is_null()) {
                 self.mark_precise(reg);
             }
-            let keep_id = match left.kind {
-                Kind::MapValue(map) => self.has_lock(map),
-                _ => false,
-            };
+            let keep_id = self.keeps_id(&left);
             let compared = Compared { cond, dst, src, left: &left, right: &right };
             learn_pointers(&mut other, &mut self.state, &compared, keep_id);
         }
@@ -239,7 +236,12 @@ fn certainly_not_null(value: &Value) -> bool {
         Kind::MapValue(_) | Kind::Map(_) | Kind::MapKey(_) => true,
         Kind::Socket(Socket::Full | Socket::Common | Socket::Tcp) => true,
         // A trusted one may still be null where the kernel says so.
-        Kind::Btf(_) => value.flags.has(Flags::TRUSTED) || value.ref_id != 0,
+        Kind::Btf(_) => {
+            let trusted = Flags::TRUSTED.with(Flags::ALLOC).with(Flags::NON_OWNING);
+            value.ref_id != 0
+                || value.flags.has(Flags::TRUSTED)
+                || (value.flags.has_any(trusted) && value.flags.without(trusted) == Flags::NONE)
+        }
         // A buffer without bytes may be anywhere.
         Kind::Memory { size, .. } => size > 0,
         Kind::Uninit

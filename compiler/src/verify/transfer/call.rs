@@ -208,7 +208,7 @@ impl Explorer<'_> {
         self.pace.jumps += 1;
         let callback = self.state.top().callback;
         if self.state.depth() == 0 {
-            self.check_nothing_held("BPF_EXIT instruction")?;
+            self.check_nothing_held("BPF_EXIT instruction in main prog")?;
         }
         if let Some(callback) = callback {
             return self.leave_callback(callback);

@@ -88,7 +88,7 @@ impl Explorer<'_> {
     }
 
     /// Leaves a callback for later.
-    pub(super) fn enter_callback(&mut self, mut frame: Frame) -> Check {
+    pub(in crate::verify) fn enter_callback(&mut self, mut frame: Frame) -> Check {
         let start = self.program.subprogs[frame.subprog.index()].start;
         match frame.callback.map(|callback| callback.when) {
             Some(When::Later) => {

@@ -98,6 +98,9 @@ impl Explorer<'_> {
             self.fill(reg, size)?;
         }
         if call.releases.is_some() && call.ref_id != 0 {
+            if number == KPTR_XCHG {
+                self.keep_in_section(call.ref_id);
+            }
             self.release(call.ref_id)?;
         }
         if id == HelperId::TailCall {
@@ -180,6 +183,7 @@ impl Explorer<'_> {
                 let Some(value) = call.percpu else {
                     return Err(self.unsupported("a copy of an unknown variable"));
                 };
+                // Of an object too: Linux lets it be used unchecked, though it is null for a CPU that is not there.
                 let nullable = info.ret == Ret::MemOrBtfOrNull;
                 let id = if nullable { self.new_id() } else { 0 };
                 self.copy_of(&value).map(|value| Some(Value { nullable, id, ..value }))

@@ -85,7 +85,7 @@ impl Explorer<'_> {
             Kind::MapValue(map) => {
                 let access = self.check_map_value(&request, map)?;
                 if let Some(field) = self.check_fields(&request, map)? {
-                    let pointer = self.check_kernel_pointer(&request, &field, None)?;
+                    let pointer = self.check_kernel_pointer(&request, &field, None, None)?;
                     self.facts.foreign(self.at, Foreign::Memory);
                     let pointer = self.new_pointer(pointer, unknown);
                     if let Some(dst) = dst {
@@ -167,12 +167,12 @@ impl Explorer<'_> {
             Kind::MapValue(map) => {
                 let access = self.check_map_value(&request, map)?;
                 if let Some(field) = self.check_fields(&request, map)? {
-                    let value = match stored {
-                        Stored::Reg(reg) => Some(*self.state.reg(reg)),
-                        Stored::Imm(imm) => Some(Value::constant(i64::from(imm).cast_unsigned())),
-                        Stored::Anything => None,
+                    let (value, source) = match stored {
+                        Stored::Reg(reg) => (Some(*self.state.reg(reg)), Some(reg)),
+                        Stored::Imm(imm) => (Some(Value::constant(i64::from(imm).cast_unsigned())), None),
+                        Stored::Anything => (None, None),
                     };
-                    self.check_kernel_pointer(&request, &field, value)?;
+                    self.check_kernel_pointer(&request, &field, value, source)?;
                     if let Stored::Reg(reg) = stored {
                         self.mark_precise(reg);
                     }
