@@ -9,6 +9,8 @@
 //! what they know (see [`Scalar::sync`]), so that two ways to learn the same thing compare equal.
 
 mod alu;
+#[cfg(test)]
+mod exhaustive;
 mod range;
 mod refine;
 #[cfg(test)]

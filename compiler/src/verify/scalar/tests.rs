@@ -9,7 +9,7 @@ use super::*;
 use crate::isa::{AluOp, Cond, Size, Width};
 
 const CASES: u32 = 20_000;
-const OPS: [AluOp; 14] = [
+pub(super) const OPS: [AluOp; 14] = [
     AluOp::Add,
     AluOp::Sub,
     AluOp::Mul,
@@ -25,7 +25,7 @@ const OPS: [AluOp; 14] = [
     AluOp::Arsh,
     AluOp::Mov,
 ];
-const CONDS: [Cond; 11] = [
+pub(super) const CONDS: [Cond; 11] = [
     Cond::Eq,
     Cond::Ne,
     Cond::Set,
@@ -38,8 +38,8 @@ const CONDS: [Cond; 11] = [
     Cond::Slt,
     Cond::Sle,
 ];
-const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
-const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::DW];
+pub(super) const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
+pub(super) const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::DW];
 
 /// SplitMix64: small, and the same everywhere.
 struct Random(u64);
@@ -148,12 +148,12 @@ impl Random {
 }
 
 #[track_caller]
-fn assert_holds(result: Scalar, x: u64, what: impl std::fmt::Debug) {
+pub(super) fn assert_holds(result: Scalar, x: u64, what: impl std::fmt::Debug) {
     assert!(result.contains(x), "{x:#x} got lost from {result:x?} in {what:x?}");
 }
 
 /// Arithmetic in 128 bits, then cut: shares nothing with the domain.
-fn concrete(op: AluOp, width: Width, a: u64, b: u64) -> u64 {
+pub(super) fn concrete(op: AluOp, width: Width, a: u64, b: u64) -> u64 {
     let bits = if width == Width::W32 { 32 } else { 64 };
     let mask = (1u128 << bits) - 1;
     let signed = |x: u64| {
@@ -182,7 +182,7 @@ fn concrete(op: AluOp, width: Width, a: u64, b: u64) -> u64 {
     (result & mask) as u64
 }
 
-fn holds(cond: Cond, width: Width, a: u64, b: u64) -> bool {
+pub(super) fn holds(cond: Cond, width: Width, a: u64, b: u64) -> bool {
     let (a, b) = if width == Width::W32 { (a << 32, b << 32) } else { (a, b) };
     let (sa, sb) = (a as i64, b as i64);
     match cond {
