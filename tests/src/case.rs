@@ -17,6 +17,7 @@
 //! -- result                   r0 in hex
 //! -- memory after             the memory or the packet, where it is not as before
 //! -- maps after               as in `maps`: every element, except array elements that are zero
+//! -- facts                    what the verifier proved, as `facts.rs` prints it
 //! ```
 //!
 //! The sections of bpf_conformance's `.data` files are a subset: there `raw` stands for `asm`, and
@@ -122,7 +123,7 @@ impl Case {
         for section in &sections.list {
             match section.name.as_str() {
                 "kind" | "maps" | "mem" | "packet" | "asm" | "raw" | "result" | "error" | "memory after"
-                | "maps after" | "no register offset" | "c" | "privilege" => {}
+                | "maps after" | "facts" | "no register offset" | "c" | "privilege" => {}
                 name if name.starts_with("asm ") => {}
                 name => return wrong(section.line - 1, format!("no section is called `{name}`")),
             }

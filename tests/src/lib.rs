@@ -7,6 +7,7 @@ pub mod case;
 pub mod differential;
 pub mod edges;
 pub mod engines;
+pub mod facts;
 pub mod generate;
 pub mod labels;
 #[cfg(feature = "libbpf")]

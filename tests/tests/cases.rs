@@ -12,7 +12,7 @@ use brolga_tests::loader::Open;
 use brolga_tests::runner::{bless, blessing, case_files, load_and_run, mismatch, read_case};
 
 /// Folders of cases that run.
-const RUNNABLE: &[&str] = &["isa", "contexts", "maps", "helpers", "regressions", "verify/accept"];
+const RUNNABLE: &[&str] = &["isa", "contexts", "maps", "helpers", "regressions", "verify/accept", "facts"];
 
 fn runnable() -> Vec<Case> {
     let files = RUNNABLE.iter().flat_map(|folder| case_files(folder));

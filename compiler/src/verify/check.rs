@@ -8,13 +8,13 @@ use brolga_abi::maps::{F_RDONLY_PROG, F_WRONLY_PROG};
 
 use super::Alignment;
 use super::explore::{Check, Explorer};
-use super::facts::{Access, Foreign};
+use super::facts::{Access, Foreign, Span};
 use super::refusal::{name, packet_help};
 use super::scalar::Scalar;
 use super::transfer::MAX_OFFSET;
 use super::value::{Buffer, Flags, Kind, MemoryOwner, Socket, Value};
 use crate::diag::Code;
-use crate::isa::Reg;
+use crate::isa::{Insn, Reg};
 use crate::program::MapId;
 
 /// In which direction memory is accessed.
@@ -335,10 +335,54 @@ impl Explorer<'_> {
 
     /// The same, of memory that perhaps only a kernel has.
     pub(super) fn record_of(&mut self, access: Access, kind: Option<Kind>) -> Check {
+        self.facts.span(self.at, self.span());
         if self.facts.access(self.at, access, kind.and_then(foreign)) {
             return Ok(());
         }
         Err(self.refuse(Code::MixedPointers, "same insn cannot be used with different pointers"))
+    }
+
+    /// Where in its region the current instruction's access begins.
+    fn span(&self) -> Option<Span> {
+        let (Insn::Load { base, off, .. }
+        | Insn::Store { base, off, .. }
+        | Insn::Atomic { base, off, .. }
+        | Insn::LoadAcquire { base, off, .. }
+        | Insn::StoreRelease { base, off, .. }) = self.program.insns[self.at.index()]
+        else {
+            return None;
+        };
+        let value = self.state.reg(base);
+        match value.kind {
+            Kind::Stack { .. }
+            | Kind::Context
+            | Kind::Packet
+            | Kind::MapValue(_)
+            | Kind::Memory { owner: MemoryOwner::RawBuffer, .. } => {}
+            Kind::Uninit
+            | Kind::Scalar
+            | Kind::PacketMeta
+            | Kind::PacketEnd
+            | Kind::Map(_)
+            | Kind::Memory { .. }
+            | Kind::MapKey(_)
+            | Kind::Socket(_)
+            | Kind::Btf(_)
+            | Kind::FlowKeys
+            | Kind::Buffer(_)
+            | Kind::Func(_)
+            | Kind::Dynptr(_)
+            | Kind::Arena => return None,
+        }
+        let fixed = i64::from(value.off) + i64::from(off);
+        let end = |bound: i64| bound.checked_add(fixed).and_then(|end| i32::try_from(end).ok());
+        let (min, max) = (end(value.num.smin())?, end(value.num.smax())?);
+        let bits = value.num.bits();
+        // Below the lowest bit that is not known, the sum's bits are known.
+        let unknown = bits.mask().trailing_zeros();
+        let known = bits.value().wrapping_add(fixed.cast_unsigned()).trailing_zeros();
+        let align = u8::try_from(unknown.min(known)).unwrap_or(0);
+        Some(Span { min, max, align })
     }
 
     /// The access that a stack extent is.

@@ -54,6 +54,28 @@ pub enum Access {
     Mixed,
 }
 
+/// Where in its region an access begins, over all paths.
+///
+/// Pruning compares offsets of pointers, whose variable parts were precise where they were added, so this is joined over
+/// explored states as what kind of memory it is. Offsets are relative to `r10` of the executing function, or to the start of
+/// the value, the buffer, the context or the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Least offset of the first byte.
+    pub min: i32,
+    /// Greatest offset of the first byte.
+    pub max: i32,
+    /// Every offset is a multiple of 2 to this power.
+    pub align: u8,
+}
+
+impl Span {
+    fn join(self, other: Self) -> Self {
+        let (min, max) = (self.min.min(other.min), self.max.max(other.max));
+        Self { min, max, align: self.align.min(other.align) }
+    }
+}
+
 /// What only a kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
@@ -103,6 +125,8 @@ pub struct InsnFact {
     pub reach: Reach,
     /// Loads, stores and atomics: what they touch.
     pub access: Option<Access>,
+    /// Loads, stores and atomics of one region: where in it. Not known of a caller's stack.
+    pub span: Option<Span>,
     /// What the instruction needs that only a kernel has, on some path: the program is safe, but Brolga cannot run it.
     pub foreign: Option<Foreign>,
     /// Calls: what is called with what.
@@ -251,6 +275,16 @@ impl Collector {
         joined.is_some()
     }
 
+    /// The access that a path makes, not recorded yet, begins in these places.
+    pub(super) fn span(&mut self, at: InsnIdx, span: Option<Span>) {
+        let fact = &mut self.insns[at.index()];
+        fact.span = match (fact.access, fact.span, span) {
+            (None, _, new) => new,
+            (Some(_), Some(old), Some(new)) => Some(old.join(new)),
+            (Some(_), _, _) => None,
+        };
+    }
+
     /// A path needs something that only a kernel has.
     pub(super) fn foreign(&mut self, at: InsnIdx, foreign: Foreign) {
         self.insns[at.index()].foreign = Some(foreign);
@@ -303,7 +337,13 @@ impl Collector {
     }
 
     /// All facts.
-    pub(super) fn finish(self) -> Facts {
+    pub(super) fn finish(mut self) -> Facts {
+        for fact in &mut self.insns {
+            // Offsets in different regions have nothing to do with each other.
+            if matches!(fact.access, Some(Access::Mixed | Access::CallerStack)) {
+                fact.span = None;
+            }
+        }
         Facts::new(self.insns.into_boxed_slice(), self.subprogs.into_boxed_slice())
     }
 }
@@ -347,6 +387,22 @@ mod tests {
         assert_eq!(a.join(b), Some(Access::MapValue { map: None, off: Some(4) }));
         assert_eq!(a.join(Access::Packet), Some(Access::Mixed));
         assert_eq!(Access::Context { off: 4 }.join(Access::Packet), None);
+    }
+
+    #[test]
+    fn spans_join_and_are_lost_where_one_is_not_known() {
+        let mut all = Collector::new(2, 1);
+        let span = |min, max, align| Some(Span { min, max, align });
+        for new in [span(8, 16, 3), span(-4, 9, 2)] {
+            all.span(InsnIdx(0), new);
+            assert!(all.access(InsnIdx(0), Access::Packet, None));
+        }
+        for new in [span(8, 16, 3), None, span(1, 1, 0)] {
+            all.span(InsnIdx(1), new);
+            assert!(all.access(InsnIdx(1), Access::Packet, None));
+        }
+        let facts = all.finish();
+        assert_eq!((facts.at(InsnIdx(0)).span, facts.at(InsnIdx(1)).span), (span(-4, 16, 2), None));
     }
 
     #[test]

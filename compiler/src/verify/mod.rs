@@ -72,7 +72,7 @@ mod tracepoints;
 mod transfer;
 mod value;
 
-pub use facts::{Access, CallFact, Facts, Foreign, InsnFact, Reach, SubprogFact};
+pub use facts::{Access, CallFact, Facts, Foreign, InsnFact, Reach, Span, SubprogFact};
 pub use privilege::Privilege;
 
 use explore::Explorer;

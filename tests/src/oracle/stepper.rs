@@ -38,6 +38,21 @@ pub enum Place {
     Nowhere,
 }
 
+impl Place {
+    /// The offset in the region; `None` where there is none.
+    #[must_use]
+    pub fn offset(self) -> Option<i64> {
+        match self {
+            Self::Stack(_, off)
+            | Self::Context(off)
+            | Self::MapValue(_, off)
+            | Self::Raw(off)
+            | Self::Packet(off) => Some(off),
+            Self::Map(_) | Self::Nowhere => None,
+        }
+    }
+}
+
 impl Machine {
     /// Begins to run a program; `None` where the interpreter has no programs of that kind.
     pub fn start(&mut self, program: usize, input: &Input) -> Option<Stepper<'_>> {

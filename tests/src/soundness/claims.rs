@@ -66,6 +66,14 @@ impl Claims<'_> {
             if !self.fits(access, place, at, run, size) {
                 return Some(format!("touches {place:?}, not {access:?}"));
             }
+            if let Some(span) = fact.span {
+                *checked += 1;
+                let found = place.offset()?;
+                let inside = (i64::from(span.min)..=i64::from(span.max)).contains(&found);
+                if !inside || found.trailing_zeros() < span.align.into() {
+                    return Some(format!("touches {place:?}, not within {span:?}"));
+                }
+            }
         }
         if let Insn::Call(target) = *insn {
             return self.call(at, target, run, checked);

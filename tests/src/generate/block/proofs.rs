@@ -101,8 +101,9 @@ impl Block<'_> {
                 mask.max(1)
             }
             3 => {
-                self.text.alu(AluOp::Mod, reg, small(max + 1));
-                max
+                let bits = i64::from(mask.count_ones()).max(1);
+                self.alu32(AluOp::Rsh, reg, small(32 - bits));
+                mask.max(1)
             }
             4 if mask > 0 => {
                 self.text.alu(AluOp::And, reg, small(mask));
