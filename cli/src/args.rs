@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use brolga_abi::ProgramKind;
 use brolga_abi::kinds::PROGRAM_KINDS;
 use brolga_compiler::program::HostFunction;
+use brolga_compiler::verify::Privilege;
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 use crate::literal;
@@ -132,6 +133,39 @@ pub struct ConfigArg {
     pub kconfig: Option<PathBuf>,
 }
 
+/// Who loads an object's programs.
+#[derive(Debug, clap::Args)]
+pub struct LoaderArg {
+    /// Judge programs as Linux does for a loader without privileges: no loops, no functions, nothing that tells
+    /// addresses or what others left in memory. With `=bpf` the loader has CAP_BPF and CAP_NET_ADMIN, but not
+    /// CAP_PERFMON
+    #[arg(
+        long, value_enum, value_name = "CAPABILITIES", num_args = 0..=1, require_equals = true,
+        default_missing_value = "none"
+    )]
+    pub unprivileged: Option<Capabilities>,
+}
+
+/// Capabilities of a loader that is not privileged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Capabilities {
+    /// None at all
+    None,
+    /// CAP_BPF and CAP_NET_ADMIN
+    Bpf,
+}
+
+impl LoaderArg {
+    /// What the verifier is told.
+    pub fn privilege(&self) -> Privilege {
+        match self.unprivileged {
+            None => Privilege::Full,
+            Some(Capabilities::Bpf) => Privilege::Bpf,
+            Some(Capabilities::None) => Privilege::Unprivileged,
+        }
+    }
+}
+
 /// Functions that the host defines.
 #[derive(Debug, clap::Args)]
 pub struct HostArg {
@@ -189,6 +223,9 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub host: HostArg,
 
+    #[command(flatten)]
+    pub loader: LoaderArg,
+
     /// Bytes of the buffer that `raw_memory` programs get
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub memory: u32,
@@ -231,6 +268,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub kernel: KernelArg,
+
+    #[command(flatten)]
+    pub loader: LoaderArg,
 
     /// Run on every packet of a pcap or pcapng capture
     #[arg(long, value_name = "FILE")]
@@ -324,6 +364,9 @@ pub struct CompileArgs {
 
     #[command(flatten)]
     pub host: HostArg,
+
+    #[command(flatten)]
+    pub loader: LoaderArg,
 
     /// Bytes of the buffer that `raw_memory` programs get
     #[arg(long, value_name = "BYTES", default_value_t = 0)]

@@ -177,9 +177,9 @@ impl Verdict {
 }
 
 impl<'a> Judgement<'a> {
-    /// Verifies a program.
-    pub fn of(program: &'a Program) -> Self {
-        Self::with(program, &verify::Options { max_findings: 8, ..verify::Options::default() })
+    /// Verifies a program on behalf of a loader.
+    pub fn of(program: &'a Program, privilege: verify::Privilege) -> Self {
+        Self::with(program, &verify::Options { max_findings: 8, privilege, ..verify::Options::default() })
     }
 
     /// Verifies a program otherwise.

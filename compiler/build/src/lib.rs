@@ -38,7 +38,7 @@ use brolga_compiler::isa::disasm;
 use brolga_compiler::options::{CodeOptions, CpuFeatures, Target};
 use brolga_compiler::pipeline::{self, CompileError, ModuleInfo, Unit};
 use brolga_compiler::program::{self, HostFunction, LoadError, LoadOptions, Object, Program};
-use brolga_compiler::verify::{self, Accepted};
+use brolga_compiler::verify::{self, Accepted, Privilege};
 
 /// Compiles one object.
 #[derive(Clone, Debug)]
@@ -47,6 +47,7 @@ pub struct Builder {
     kind: Option<ProgramKind>,
     kinds: BTreeMap<String, ProgramKind>,
     raw_memory_len: u32,
+    privilege: Privilege,
     kernel: program::Target,
     host_functions: Vec<HostFunction>,
     features: CpuFeatures,
@@ -139,6 +140,7 @@ impl Builder {
             kind: None,
             kinds: BTreeMap::new(),
             raw_memory_len: 0,
+            privilege: Privilege::Full,
             kernel: program::Target::default(),
             host_functions: Vec::new(),
             features: CpuFeatures::Baseline,
@@ -150,6 +152,13 @@ impl Builder {
     #[must_use]
     pub fn kind(mut self, kind: ProgramKind) -> Self {
         self.kind = Some(kind);
+        self
+    }
+
+    /// Who is taken to load the programs: for objects of others, less than everything.
+    #[must_use]
+    pub fn privilege(mut self, privilege: Privilege) -> Self {
+        self.privilege = privilege;
         self
     }
 
@@ -272,7 +281,8 @@ impl Builder {
         let mut accepted = Vec::new();
         let mut diagnostics = String::new();
         for program in object.programs.iter().filter(|program| program.autoload) {
-            match verify::verify(program, &verify::Options::default()) {
+            let options = verify::Options { privilege: self.privilege, ..verify::Options::default() };
+            match verify::verify(program, &options) {
                 Ok(proof) => accepted.push((program, proof)),
                 Err(rejection) => {
                     rejection.diagnostics.iter().for_each(|found| diagnostics += &rendered(program, found));

@@ -327,6 +327,41 @@ mod tests {
     }
 
     #[test]
+    fn unknown_bytes_cover_numbers_only_where_addresses_are_secret() {
+        let slot = |byte| Slot { bytes: [byte; SLOT], spill: Value::UNINIT };
+        let spilled = |value| Slot { bytes: [Byte::Spill; SLOT], spill: value };
+        let news = [
+            (slot(Byte::Zero), true),
+            (slot(Byte::Misc), true),
+            (spilled(Value::constant(7)), true),
+            (slot(Byte::Invalid), false),
+            (spilled(Value::pointer(Kind::Context)), false),
+        ];
+        for (new, number) in news {
+            for reads_unwritten in [true, false] {
+                let live = Liveness::new(
+                    &crate::program::Program::from_insns(
+                        "test",
+                        brolga_abi::ProgramKind::Xdp,
+                        Vec::new(),
+                        Vec::new().into(),
+                    ),
+                    &[],
+                );
+                let covers = Match {
+                    live: &live,
+                    exactness: Exactness::Precise,
+                    ids: &mut IdMap::default(),
+                    reads_unwritten,
+                    exact_numbers: false,
+                }
+                .slots(&slot(Byte::Misc), &new, false);
+                assert_eq!(covers, reads_unwritten || number, "{new:?}");
+            }
+        }
+    }
+
+    #[test]
     fn ids_correspond_one_to_one() {
         let mut ids = IdMap::default();
         assert!(ids.pair_scalars(1, 7) && ids.pair_scalars(1, 7));

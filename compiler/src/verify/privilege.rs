@@ -55,6 +55,12 @@ impl Privilege {
             Self::Unprivileged => false,
         }
     }
+
+    /// Whether maps of a kind may be made, by its number in `enum bpf_map_type`.
+    #[must_use]
+    pub fn may_make(self, map_kind: u32) -> bool {
+        self.may_use_bpf() || MAPS_FOR_ALL.contains(&map_kind)
+    }
 }
 
 /// Most instructions of a program of a loader without `CAP_BPF` (`BPF_MAXINSNS`).
@@ -104,7 +110,7 @@ pub(super) fn check_program(program: &Program, kind: ProgramKind, privilege: Pri
                 return Err(Box::new(Diagnostic::at(Code::NeedsPrivilege, at, message).help(help)));
             }
             Insn::LoadImm64 { imm: Imm64::MapIdx(index) | Imm64::MapIdxValue { index, .. }, .. } => {
-                check_map(program, MapId(index), at)?;
+                check_map(program, MapId(index), at, privilege)?;
             }
             _ => {}
         }
@@ -112,9 +118,9 @@ pub(super) fn check_program(program: &Program, kind: ProgramKind, privilege: Pri
     Ok(())
 }
 
-fn check_map(program: &Program, map: MapId, at: InsnIdx) -> Check {
+fn check_map(program: &Program, map: MapId, at: InsnIdx, privilege: Privilege) -> Check {
     let Some(def) = program.maps.get(map.index()) else { return Ok(()) };
-    if MAPS_FOR_ALL.contains(&def.kind.number()) {
+    if privilege.may_make(def.kind.number()) {
         return Ok(());
     }
     let message = format!("map `{}` is of the kind {}, which needs CAP_BPF", def.name, def.kind);
@@ -227,7 +233,7 @@ impl Explorer<'_> {
 
     /// Whether the loader may use a helper.
     pub(super) fn check_helper_privilege(&self, id: HelperId) -> Check {
-        let capability = id.capability();
+        let capability = id.capability(self.kind);
         if holds(self.options.privilege, capability) {
             return Ok(());
         }

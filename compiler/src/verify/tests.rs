@@ -3,7 +3,7 @@
 
 use brolga_abi::{MapKind, ProgramKind};
 
-use super::{Accepted, Access, Options, Rejection, ShiftRule, verify};
+use super::{Accepted, Access, Options, Privilege, Rejection, ShiftRule, verify};
 use crate::diag::Code;
 use crate::isa::asm::AsmContext;
 use crate::isa::{AluOp, Endianness, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
@@ -50,6 +50,35 @@ fn more_than_256_functions_are_refused() {
         text.push_str(&format!("f{i}:\nr0 = 0\nexit\n"));
     }
     assert_eq!(code(&program(ProgramKind::Xdp, &text)), Code::TooManySubprogs);
+}
+
+#[test]
+fn without_cap_bpf_there_are_4096_instructions() {
+    let nop = Insn::Alu { op: AluOp::Mov, width: Width::W64, dst: Reg::R0, src: Operand::Imm(0) };
+    let options = Options { privilege: Privilege::Unprivileged, ..Options::default() };
+    for (count, accepted) in [(4095, true), (4096, false)] {
+        let mut insns = vec![nop; count];
+        insns.push(Insn::Exit);
+        let program = Program::from_insns("test", ProgramKind::SocketFilter, insns, Vec::new().into());
+        assert_eq!(verify(&program, &options).is_ok(), accepted, "{} instructions", count + 1);
+        assert!(judge(&program).is_ok());
+    }
+}
+
+#[test]
+fn kinds_need_capabilities() {
+    for (kind, bpf, nobody) in [
+        (ProgramKind::RawMemory, true, true),
+        (ProgramKind::SocketFilter, true, true),
+        (ProgramKind::Xdp, true, false),
+        (ProgramKind::Kprobe, false, false),
+    ] {
+        let program = program(kind, "r0 = 0\nexit");
+        for (privilege, accepted) in [(Privilege::Bpf, bpf), (Privilege::Unprivileged, nobody)] {
+            let options = Options { privilege, ..Options::default() };
+            assert_eq!(verify(&program, &options).is_ok(), accepted, "{kind:?} for {privilege:?}");
+        }
+    }
 }
 
 #[test]

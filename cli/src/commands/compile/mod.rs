@@ -38,7 +38,8 @@ pub fn run(args: &CompileArgs, out: &mut Out) -> Result<ExitCode, Failure> {
         _ => objects::select_autoload(&args.object, &object, &args.selection)?,
     };
     let programs = objects::with_tail_calls(&object, programs);
-    let judgements: Vec<_> = programs.into_iter().map(Judgement::of).collect();
+    let privilege = args.loader.privilege();
+    let judgements: Vec<_> = programs.into_iter().map(|program| Judgement::of(program, privilege)).collect();
     let code = objects::exit_code(judgements.iter().map(Judgement::verdict));
     if code != 0 {
         for judgement in &judgements {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use brolga_abi::{NativeKind, ProgramKind};
 use brolga_compiler::program::Program;
+use brolga_compiler::verify;
 use brolga_runtime::{Instance, ProgramHandle, Runtime, RuntimeOptions, Trace, Worker, jit};
 use serde::Serialize;
 
@@ -51,7 +52,8 @@ pub fn run(args: &RunArgs, out: &mut Out) -> Result<ExitCode, Failure> {
     names.extend(elements.iter().filter_map(|element| element.program(&object)).map(str::to_owned));
 
     let runtime = Runtime::new(RuntimeOptions { trace: trace(), ..RuntimeOptions::default() });
-    let options = jit::Options { programs: jit::Programs::Named(names), ..jit::Options::default() };
+    let verify = verify::Options { privilege: args.loader.privilege(), ..verify::Options::default() };
+    let options = jit::Options { programs: jit::Programs::Named(names), verify, ..jit::Options::default() };
     let module = match jit::compile(&object, &options) {
         Ok(loaded) => loaded.module,
         Err(error) => return refused(error),

@@ -96,7 +96,8 @@ impl Tally {
 
 /// What `verify` was asked to judge by.
 fn options(args: &VerifyArgs) -> verify::Options {
-    verify::Options { max_findings: args.max_errors, ..verify::Options::default() }
+    let privilege = args.loader.privilege();
+    verify::Options { max_findings: args.max_errors, privilege, ..verify::Options::default() }
 }
 
 /// Judges a program; prints the log on the way, if there is to be one.
