@@ -6,6 +6,7 @@
 
 mod compare;
 mod maps;
+pub mod parity;
 mod prepare;
 pub mod sys;
 mod time;
