@@ -6,7 +6,7 @@
 //! becomes unsound, so every kind answers for itself.
 
 use super::liveness::{Live, Liveness};
-use super::objects::Object;
+use super::objects::{Object, What};
 use super::prune::{Marks, Node};
 use super::stack::{Byte, SLOT, Slot};
 use super::state::{Frame, State};
@@ -138,8 +138,13 @@ impl Match<'_> {
                 return false;
             }
         }
-        let counts =
-            |object: &&Object| object.ref_id != 0 || live.slots >> object.slot & 1 != 0 || self_exact;
+        // A dynptr that is overwritten takes its slices along, and memory that holds one may not be handed over.
+        let counts = |object: &&Object| {
+            object.ref_id != 0
+                || matches!(object.what, What::Dynptr(_))
+                || live.slots >> object.slot & 1 != 0
+                || self_exact
+        };
         let mut objects = (old.objects.iter().filter(counts), new.objects.iter().filter(counts));
         loop {
             match (objects.0.next(), objects.1.next()) {
@@ -291,6 +296,7 @@ mod tests {
                 Vec::new(),
                 Vec::new().into(),
             ),
+            &[],
             &[],
         );
         Match {

@@ -132,7 +132,7 @@ impl<'p> Explorer<'p> {
             program,
             options,
             kind,
-            live: Liveness::new(program, &layout.cfgs),
+            live: Liveness::new(program, &layout.cfgs, &layout.order),
             points: points(&program.insns),
             facts: Collector::new(program.insns.len(), program.subprogs.len()),
             layout,

@@ -5,15 +5,21 @@
 //! one at any offset. What was stored to the frame itself is kept per slot for the whole function,
 //! regardless of order. Besides the own frame no memory can hold such a pointer and give it back: the
 //! verifier refuses to store one in a caller's frame, and loads from elsewhere yield numbers.
+//!
+//! Arguments are followed in the same way, since they may point into a caller's frame: the [`Summary`] of a
+//! function says which bytes behind each argument it may read, and functions are analysed after those that they
+//! call. What is loaded through an argument may itself point into frames of callers, and such a pointer reads anything
+//! that can be reached through the argument.
 
 use brolga_abi::{Arg, ArgLength, HelperId};
 
 use super::registers;
 use crate::cfg::{BlockId, Cfg};
 use crate::isa::{AluOp, CallTarget, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width};
-use crate::program::{MapId, Program};
+use crate::program::{MapId, Program, SubprogId};
 use crate::verify::obligations::{Mode, RegSet, touches};
 use crate::verify::stack::SLOTS;
+use crate::verify::structure::subprog_at;
 
 /// What an instruction, or a run of them, does to registers and slots.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,38 +49,162 @@ impl Effects {
 /// What a register may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Abs {
-    /// No pointer into the own frame.
+    /// No pointer into a frame.
     Other,
     /// A number, as it was written.
     Const(i32),
     /// A map.
     Map(MapId),
-    /// A pointer at an offset from `r10`.
-    Frame(i32),
+    /// A pointer at one of these offsets from `r10`.
+    Frame(Offsets),
+    /// What was handed over as an argument (0 is that in `r1`), moved by this.
+    Arg(u8, i32),
     /// Perhaps a pointer at any offset.
-    Any,
+    Any {
+        /// Into the own frame.
+        own: bool,
+        /// Derived from, or loaded through, these arguments.
+        args: u8,
+    },
 }
 
 impl Abs {
+    /// Nothing is known.
+    const ANYTHING: Self = Self::Any { own: true, args: ALL_ARGS };
+
+    fn any(own: bool, args: u8) -> Self {
+        if own || args != 0 { Self::Any { own, args } } else { Self::Other }
+    }
+
     fn join(self, other: Self) -> Self {
         if self == other {
             return self;
         }
-        if self.may_point() || other.may_point() { Self::Any } else { Self::Other }
+        if let (Self::Frame(a), Self::Frame(b)) = (self, other)
+            && let Some(both) = a.union(b)
+        {
+            return Self::Frame(both);
+        }
+        Self::any(self.may_point() || other.may_point(), self.args() | other.args())
     }
 
+    /// Whether it may point into the own frame.
     fn may_point(self) -> bool {
-        matches!(self, Self::Frame(_) | Self::Any)
+        matches!(self, Self::Frame(_) | Self::Any { own: true, .. })
+    }
+
+    /// The arguments through which what it points to may have been reached.
+    fn args(self) -> u8 {
+        match self {
+            Self::Arg(index, _) => 1 << index,
+            Self::Any { args, .. } => args,
+            Self::Other | Self::Const(_) | Self::Map(_) | Self::Frame(_) => 0,
+        }
+    }
+
+    /// The same pointer, moved anywhere.
+    fn somewhere(self) -> Self {
+        Self::any(self.may_point(), self.args())
     }
 
     fn add(self, other: Self) -> Self {
+        let moved = |off: i32, by: i32| off.checked_add(by).filter(|off| off.abs() <= MAX_DISTANCE);
         match (self, other) {
-            (Self::Frame(off), Self::Const(by)) | (Self::Const(by), Self::Frame(off)) => {
-                off.checked_add(by).map_or(Self::Any, Self::Frame)
+            (Self::Frame(offs), Self::Const(by)) | (Self::Const(by), Self::Frame(offs)) => {
+                offs.moved(by).map_or(self.join(other).somewhere(), Self::Frame)
             }
-            (a, b) if a.may_point() || b.may_point() => Self::Any,
-            _ => Self::Other,
+            (Self::Arg(index, off), Self::Const(by)) | (Self::Const(by), Self::Arg(index, off)) => {
+                moved(off, by).map_or(self.join(other).somewhere(), |off| Self::Arg(index, off))
+            }
+            _ => self.join(other).somewhere(),
         }
+    }
+}
+
+/// Up to four offsets from `r10`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offsets {
+    count: u8,
+    /// The first `count` are they, in order; the others are 0.
+    all: [i16; 4],
+}
+
+impl Offsets {
+    /// `r10` itself.
+    const START: Self = Self { count: 1, all: [0; 4] };
+
+    fn iter(&self) -> impl Iterator<Item = i32> + use<'_> {
+        self.all[..self.count.into()].iter().map(|off| i32::from(*off))
+    }
+
+    /// The offset, where there is one only.
+    fn single(&self) -> Option<i32> {
+        (self.count == 1).then(|| self.all[0].into())
+    }
+
+    /// All of both; `None` where these are too many.
+    fn union(self, other: Self) -> Option<Self> {
+        let mut both = self;
+        for off in &other.all[..other.count.into()] {
+            let known = &both.all[..both.count.into()];
+            if let Err(at) = known.binary_search(off) {
+                let end = usize::from(both.count);
+                both.all.get_mut(at..=end)?.rotate_right(1);
+                both.all[at] = *off;
+                both.count += 1;
+            }
+        }
+        Some(both)
+    }
+
+    /// All moved by a number; `None` where one gets too far.
+    fn moved(mut self, by: i32) -> Option<Self> {
+        for off in &mut self.all[..self.count.into()] {
+            *off = i16::try_from(i32::from(*off).checked_add(by)?).ok()?;
+        }
+        Some(self)
+    }
+}
+
+/// All five arguments.
+const ALL_ARGS: u8 = 0b1_1111;
+
+/// How far pointers of known distance are moved; beyond that it is forgotten.
+const MAX_DISTANCE: i32 = 1 << 20;
+
+/// What a function may read through its arguments.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Summary {
+    args: [Reads; 5],
+    /// Arguments that it looks at.
+    pub regs: RegSet,
+}
+
+/// Bytes that are read behind a pointer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reads {
+    /// Bit n is the byte at the distance n - 512.
+    bytes: [u64; 16],
+    /// Also any other byte, and whatever can be reached through what is loaded there.
+    anything: bool,
+}
+
+impl Reads {
+    fn add(&mut self, off: i64, size: i64) {
+        let (from, to) = (off + 512, off + 512 + size);
+        if from < 0 || to > 1024 || size < 0 {
+            self.anything = true;
+            return;
+        }
+        for bit in from.unsigned_abs()..to.unsigned_abs() {
+            self.bytes[(bit / 64) as usize] |= 1 << (bit % 64);
+        }
+    }
+
+    /// The distances of the bytes.
+    fn bytes(&self) -> impl Iterator<Item = i32> {
+        let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 != 0);
+        (0..).zip(self.bytes).flat_map(move |(at, word)| bits(word).map(move |bit| 64 * at + bit - 512))
     }
 }
 
@@ -84,15 +214,17 @@ type Regs = [Abs; Reg::COUNT];
 pub(super) struct FramePointers {
     entry: Vec<Option<Regs>>,
     slots: [Abs; SLOTS],
+    /// Whether the arguments may be pointers into callers' frames.
+    called: bool,
 }
 
 /// How often what slots hold may change before nothing is assumed of them.
 const ROUNDS: usize = 4;
 
 impl FramePointers {
-    /// Analyses a function.
-    pub fn new(program: &Program, cfg: &Cfg) -> Self {
-        let mut all = Self { entry: Vec::new(), slots: [Abs::Other; SLOTS] };
+    /// Analyses a function. `called`: its arguments may be pointers into callers' frames.
+    pub fn new(program: &Program, cfg: &Cfg, called: bool) -> Self {
+        let mut all = Self { entry: Vec::new(), slots: [Abs::Other; SLOTS], called };
         for round in 0.. {
             let before = all.slots;
             all.propagate(program, cfg);
@@ -100,7 +232,7 @@ impl FramePointers {
                 break;
             }
             if round == ROUNDS {
-                all.slots = [Abs::Any; SLOTS];
+                all.slots = [Abs::ANYTHING; SLOTS];
             }
         }
         all
@@ -108,7 +240,12 @@ impl FramePointers {
 
     fn propagate(&mut self, program: &Program, cfg: &Cfg) {
         let mut start = [Abs::Other; Reg::COUNT];
-        start[Reg::R10.index()] = Abs::Frame(0);
+        start[Reg::R10.index()] = Abs::Frame(Offsets::START);
+        if self.called {
+            for (index, reg) in (0..).zip(RegSet::ARGS.iter()) {
+                start[reg.index()] = Abs::Arg(index, 0);
+            }
+        }
         self.entry = vec![None; cfg.blocks.len()];
         self.entry[BlockId::ENTRY.index()] = Some(start);
         let mut work = vec![BlockId::ENTRY];
@@ -146,8 +283,7 @@ impl FramePointers {
             }
             Insn::Alu { op: AluOp::Add, width: Width::W64, dst, src } => regs[dst.index()].add(value(src)),
             Insn::Alu { op, width: Width::W64, dst, src } if op != AluOp::Mov => {
-                let points = regs[dst.index()].may_point() || value(src).may_point();
-                if points { Abs::Any } else { Abs::Other }
+                regs[dst.index()].join(value(src)).somewhere()
             }
             Insn::LoadImm64 { imm: Imm64::MapIdx(index), .. } => Abs::Map(MapId(index)),
             Insn::Load { size: Size::DW, base, off, .. }
@@ -166,38 +302,72 @@ impl FramePointers {
     }
 
     fn loaded(&self, base: Abs, off: i16) -> Abs {
+        let all = || self.slots.iter().copied().reduce(Abs::join).unwrap_or(Abs::Other);
         match base {
-            Abs::Frame(at) => slot_range(at.saturating_add(off.into()), 8).map_or(Abs::Any, |range| {
-                range.map(|slot| self.slots[slot]).reduce(Abs::join).unwrap_or(Abs::Other)
-            }),
-            Abs::Any => self.slots.iter().copied().reduce(Abs::join).unwrap_or(Abs::Other),
+            Abs::Frame(offs) => {
+                let at = |at: i32| slot_range(at.saturating_add(off.into()), 8);
+                let slots = |range: std::ops::Range<usize>| {
+                    range.map(|slot| self.slots[slot]).reduce(Abs::join).unwrap_or(Abs::Other)
+                };
+                offs.iter()
+                    .map(|off| at(off).map_or(Abs::ANYTHING, slots))
+                    .reduce(Abs::join)
+                    .unwrap_or(Abs::ANYTHING)
+            }
+            Abs::Any { own: true, args } => all().join(Abs::any(false, args)),
+            Abs::Arg(..) | Abs::Any { own: false, .. } => Abs::any(false, base.args()),
             Abs::Other | Abs::Const(_) | Abs::Map(_) => Abs::Other,
         }
     }
 
     fn stored(&mut self, base: Abs, off: i16, value: Abs) {
         // Numbers and maps that come back from the stack are not worth knowing here.
-        if !value.may_point() {
+        if !value.may_point() && value.args() == 0 {
             return;
         }
-        let range = match base {
-            Abs::Frame(at) => slot_range(at.saturating_add(off.into()), 8).unwrap_or(0..SLOTS),
-            Abs::Any => 0..SLOTS,
-            Abs::Other | Abs::Const(_) | Abs::Map(_) => return,
+        let slots = match base {
+            Abs::Frame(offs) => slots_at(&offs, off.into(), 8),
+            Abs::Any { own: true, .. } => u64::MAX,
+            Abs::Other | Abs::Const(_) | Abs::Map(_) | Abs::Arg(..) | Abs::Any { own: false, .. } => return,
         };
-        for slot in &mut self.slots[range] {
+        for (index, slot) in self.slots.iter_mut().enumerate().filter(|(index, _)| slots >> index & 1 != 0) {
+            debug_assert!(index < SLOTS, "a stack has 64 slots");
             *slot = if *slot == Abs::Other { value } else { slot.join(value) };
         }
     }
 
+    /// What the function may read through its arguments. Which of them it looks at is left to the caller.
+    pub fn summary(&self, program: &Program, cfg: &Cfg, summaries: &[Option<Summary>]) -> Summary {
+        let mut summary = Summary::default();
+        let mut scratch = Self { entry: Vec::new(), slots: self.slots, called: self.called };
+        let in_slots = self.slots.iter().fold(0, |args, slot| args | slot.args());
+        for id in cfg.ids() {
+            let mut regs = self.entry[id.index()].unwrap_or([Abs::ANYTHING; Reg::COUNT]);
+            for at in cfg.block(id).insns() {
+                for (pointer, reads) in through(program, at, &regs, summaries) {
+                    summary.add(pointer, &reads, in_slots);
+                }
+                scratch.step(program, at, &mut regs);
+            }
+        }
+        summary
+    }
+
     /// The effects of each slot of a block, in order.
-    pub fn effects_of(&self, program: &Program, cfg: &Cfg, id: BlockId, out: &mut Vec<Effects>) {
+    pub fn effects_of(
+        &self,
+        program: &Program,
+        cfg: &Cfg,
+        summaries: &[Option<Summary>],
+        id: BlockId,
+        out: &mut Vec<Effects>,
+    ) {
         out.clear();
         // What slots may hold is settled, so the scratch copy does not change.
-        let mut scratch = Self { entry: Vec::new(), slots: self.slots };
-        let mut regs = self.entry[id.index()].unwrap_or([Abs::Any; Reg::COUNT]);
+        let mut scratch = Self { entry: Vec::new(), slots: self.slots, called: self.called };
+        let mut regs = self.entry[id.index()].unwrap_or([Abs::ANYTHING; Reg::COUNT]);
         for at in cfg.block(id).insns() {
-            out.push(effects(program, at, &regs));
+            out.push(effects(program, at, &regs, summaries));
             scratch.step(program, at, &mut regs);
         }
     }
@@ -219,68 +389,179 @@ fn mask(range: Option<std::ops::Range<usize>>) -> u64 {
     range.map_or(u64::MAX, |range| range.fold(0, |mask, slot| mask | 1 << slot))
 }
 
+/// Slots that hold the bytes of an access at one of some offsets; all where some lie outside the frame.
+fn slots_at(offs: &Offsets, off: i32, size: u32) -> u64 {
+    offs.iter().fold(0, |slots, at| slots | mask(slot_range(at.saturating_add(off), size)))
+}
+
+impl Summary {
+    /// Adds reads through a pointer. `in_slots`: arguments that the own frame may hold.
+    fn add(&mut self, pointer: Abs, reads: &Reads, in_slots: u8) {
+        if let Abs::Arg(index, off) = pointer {
+            let known = &mut self.args[usize::from(index)];
+            known.anything |= reads.anything;
+            reads.bytes().for_each(|byte| known.add(i64::from(off) + i64::from(byte), 1));
+            return;
+        }
+        // Whoever reads the own frame may read through what is stored there.
+        let through_slots = if pointer.may_point() && reads.anything { in_slots } else { 0 };
+        let args = pointer.args() | through_slots;
+        for (index, known) in (0..).zip(&mut self.args) {
+            known.anything |= args >> index & 1 != 0;
+        }
+    }
+}
+
+/// Slots that are read through a pointer.
+fn slots_of(pointer: Abs, reads: &Reads) -> u64 {
+    match pointer {
+        Abs::Frame(_) | Abs::Any { own: true, .. } if reads.anything => u64::MAX,
+        Abs::Frame(offs) => reads.bytes().fold(0, |slots, byte| slots | slots_at(&offs, byte, 1)),
+        Abs::Any { own: true, .. } => u64::MAX,
+        Abs::Any { own: false, .. } | Abs::Arg(..) | Abs::Other | Abs::Const(_) | Abs::Map(_) => 0,
+    }
+}
+
+/// What an instruction may read through which pointers into frames.
+fn through(program: &Program, at: InsnIdx, regs: &Regs, summaries: &[Option<Summary>]) -> Vec<(Abs, Reads)> {
+    let insn = &program.insns[at.index()];
+    if let Some(memory) = touches(insn).memory {
+        let mut reads = Reads::default();
+        if memory.mode != Mode::Write {
+            reads.add(memory.off.into(), memory.size.bytes().into());
+        }
+        return vec![(regs[memory.base.index()], reads)];
+    }
+    match *insn {
+        Insn::Call(target) => call_reads(program, at, target, regs, summaries),
+        _ => Vec::new(),
+    }
+}
+
 /// What one instruction does, given what registers hold before it.
-fn effects(program: &Program, at: InsnIdx, regs: &Regs) -> Effects {
+fn effects(program: &Program, at: InsnIdx, regs: &Regs, summaries: &[Option<Summary>]) -> Effects {
     let insn = &program.insns[at.index()];
     let (reads, writes) = registers(insn);
     let mut effects = Effects { reads, writes, uses: 0, kills: 0 };
     if let Some(memory) = touches(insn).memory {
         let base = regs[memory.base.index()];
         let size = memory.size.bytes();
-        let range = match base {
-            Abs::Frame(off) => slot_range(off.saturating_add(memory.off.into()), size),
-            Abs::Any => None,
-            Abs::Other | Abs::Const(_) | Abs::Map(_) => return effects,
+        let (slots, single) = match base {
+            Abs::Frame(offs) => (slots_at(&offs, memory.off.into(), size), offs.single().is_some()),
+            Abs::Any { own: true, .. } => (u64::MAX, false),
+            Abs::Any { own: false, .. } | Abs::Arg(..) | Abs::Other | Abs::Const(_) | Abs::Map(_) => {
+                return effects;
+            }
         };
         match memory.mode {
-            Mode::Read | Mode::Update => effects.uses = mask(range),
+            Mode::Read | Mode::Update => effects.uses = slots,
             // A full slot: misaligned stores to the stack are refused.
-            Mode::Write if size == 8 && range.as_ref().is_some_and(|r| r.len() == 1) => {
-                effects.kills = mask(range);
-            }
+            Mode::Write if size == 8 && single && slots.count_ones() == 1 => effects.kills = slots,
             Mode::Write => {}
         }
         return effects;
     }
     if let Insn::Call(target) = *insn {
-        effects.uses = call_uses(program, target, regs);
+        if let Some(summary) = callee(program, at, target).and_then(|id| summaries[id.index()].as_ref()) {
+            effects.reads = summary.regs;
+        }
+        let all = call_reads(program, at, target, regs, summaries);
+        effects.uses = all.iter().fold(0, |uses, (pointer, reads)| uses | slots_of(*pointer, reads));
     }
     effects
 }
 
-fn call_uses(program: &Program, target: CallTarget, regs: &Regs) -> u64 {
-    let any = RegSet::ARGS.iter().any(|reg| regs[reg.index()].may_point());
-    if !any {
-        return 0;
+/// The function of the program that a call enters with its caller's frame in place.
+fn callee(program: &Program, at: InsnIdx, target: CallTarget) -> Option<SubprogId> {
+    let CallTarget::Subprog(off) = target else { return None };
+    let id = subprog_at(program, at.jump(off)?)?;
+    (!program.subprogs[id.index()].global).then_some(id)
+}
+
+/// What a call may read through the pointers into frames that it is handed.
+fn call_reads(
+    program: &Program,
+    at: InsnIdx,
+    target: CallTarget,
+    regs: &Regs,
+    summaries: &[Option<Summary>],
+) -> Vec<(Abs, Reads)> {
+    let anything = Reads { bytes: [0; 16], anything: true };
+    let pointers = RegSet::ARGS.iter().map(|reg| (reg, regs[reg.index()]));
+    let pointers = pointers.filter(|(_, pointer)| pointer.may_point() || pointer.args() != 0);
+    let whole =
+        |pointers: &mut dyn Iterator<Item = (Reg, Abs)>| pointers.map(|(_, p)| (p, anything)).collect();
+    let mut pointers = pointers;
+    match target {
+        CallTarget::Subprog(_) => {
+            let known = callee(program, at, target).and_then(|id| summaries[id.index()].as_ref());
+            let Some(summary) = known else { return whole(&mut pointers) };
+            pointers.map(|(reg, pointer)| (pointer, summary.args[reg.index() - 1])).collect()
+        }
+        CallTarget::Kfunc { .. } => whole(&mut pointers),
+        CallTarget::Helper(number) => {
+            let Some(id) = HelperId::from_number(number) else { return whole(&mut pointers) };
+            helper_reads(program, id, regs, &mut pointers)
+        }
     }
-    let CallTarget::Helper(number) = target else { return u64::MAX };
-    let Some(id) = HelperId::from_number(number) else { return u64::MAX };
+}
+
+fn helper_reads(
+    program: &Program,
+    id: HelperId,
+    regs: &Regs,
+    pointers: &mut dyn Iterator<Item = (Reg, Abs)>,
+) -> Vec<(Abs, Reads)> {
     let args = id.info().args;
-    let map = args.iter().zip(RegSet::ARGS.iter()).find_map(|(arg, reg)| match (arg, regs[reg.index()]) {
-        (Arg::Map, Abs::Map(id)) => program.maps.get(id.index()),
-        _ => None,
-    });
-    let mut uses = 0;
-    for (i, (arg, reg)) in args.iter().zip(RegSet::ARGS.iter()).enumerate() {
-        let off = match regs[reg.index()] {
-            Abs::Frame(off) => off,
-            Abs::Any => return u64::MAX,
-            Abs::Other | Abs::Const(_) | Abs::Map(_) => continue,
-        };
+    let mut all = Vec::new();
+    for (reg, pointer) in pointers {
+        let Some(arg) = args.get(reg.index() - 1) else { continue };
+        if only_writes(*arg) {
+            continue;
+        }
         let size = match arg.length() {
             None if !arg.writes() => continue,
-            Some(ArgLength::Key) => map.map(|m| m.key_size),
-            Some(ArgLength::Value) => map.map(|m| m.value_size),
-            Some(ArgLength::Fixed(size)) => Some(size),
-            Some(ArgLength::Next) => match Reg::new(reg.number() + 1).map(|next| regs[next.index()]) {
-                Some(Abs::Const(size)) if i + 1 < args.len() => u32::try_from(size).ok(),
-                _ => None,
-            },
-            // A callback may read the whole frame.
-            Some(ArgLength::Unknown) if *arg == Arg::StackOrNull => return u64::MAX,
-            None | Some(ArgLength::Unknown) => None,
+            Some(_) => length(program, args, reg, regs),
+            None => None,
         };
-        uses |= mask(slot_range(off, size.unwrap_or(off.min(0).unsigned_abs())));
+        let mut reads = Reads::default();
+        match (size, pointer) {
+            (Some(size), _) => reads.add(0, size.into()),
+            // No helper reads beyond the frame's start, and only what it calls back reads below the pointer.
+            (None, Abs::Frame(offs)) if *arg != Arg::StackOrNull => {
+                let most = offs.iter().map(|off| -off.min(0)).max().unwrap_or(0);
+                reads.add(0, most.into());
+            }
+            (None, _) => reads.anything = true,
+        }
+        all.push((pointer, reads));
     }
-    uses
+    all
+}
+
+/// How many bytes a helper accesses behind an argument, where that is known.
+fn length(program: &Program, args: &[Arg], reg: Reg, regs: &Regs) -> Option<u32> {
+    let map = || {
+        args.iter().zip(RegSet::ARGS.iter()).find_map(|(arg, reg)| match (arg, regs[reg.index()]) {
+            (Arg::Map, Abs::Map(id)) => program.maps.get(id.index()),
+            _ => None,
+        })
+    };
+    match args.get(reg.index() - 1)?.length()? {
+        ArgLength::Key => map().map(|m| m.key_size),
+        ArgLength::Value => map().map(|m| m.value_size),
+        ArgLength::Fixed(size) => Some(size),
+        ArgLength::Next => match Reg::new(reg.number() + 1).map(|next| regs[next.index()]) {
+            Some(Abs::Const(size)) if reg.index() < args.len() => u32::try_from(size).ok(),
+            _ => None,
+        },
+        // A callback may read the whole frame.
+        ArgLength::Unknown => None,
+    }
+}
+
+/// Whether a helper only writes behind an argument, so that the verifier does not look at what was there (but for
+/// dynptrs and the like, which states always compare).
+fn only_writes(arg: Arg) -> bool {
+    matches!(arg, Arg::WriteMem | Arg::WriteMemOrNull | Arg::WriteFixedMem(_) | Arg::WriteMapValue)
 }

@@ -3,17 +3,18 @@
 //! Pruning compares only what is live, so a value wrongly called dead would be a hole in the verifier.
 //! Registers are easy. Stack slots are read through pointers, so [`frame_pointers`] first bounds where
 //! pointers into the own frame can be; a pointer that it lost track of reads every slot. A call that is
-//! handed such a pointer reads every slot for as long as it runs. Pointers into callers' frames are the
-//! callers' matter.
+//! handed such a pointer reads what the callee may read through it, for as long as it runs. Pointers into callers'
+//! frames are the callers' matter.
 
 mod frame_pointers;
 
-use frame_pointers::{Effects, FramePointers};
+use frame_pointers::{Effects, FramePointers, Summary};
 
 use super::obligations::{RegSet, touches};
+use super::structure::subprog_ids;
 use crate::cfg::{BlockId, Cfg, reverse_postorder};
 use crate::isa::InsnIdx;
-use crate::program::Program;
+use crate::program::{Program, SubprogId};
 
 /// What is live before an instruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,12 +47,18 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    /// Computes it. Nearly linear in the size of the program.
-    pub fn new(program: &Program, cfgs: &[Cfg]) -> Self {
+    /// Computes it. Nearly linear in the size of the program. `order`: all functions, callees after their callers.
+    pub fn new(program: &Program, cfgs: &[Cfg], order: &[SubprogId]) -> Self {
         let count = program.insns.len();
         let mut all = Self { regs: vec![RegSet::NONE; count], slots: vec![0; count] };
-        for cfg in cfgs {
-            all.add(program, cfg);
+        let mut summaries = vec![None; cfgs.len()];
+        // Functions that only the loader names are in no order, and nothing is assumed of what they call.
+        let others = subprog_ids(program).filter(|id| !order.contains(id));
+        for id in order.iter().rev().copied().chain(others) {
+            if let Some(cfg) = cfgs.get(id.index()) {
+                let summary = all.add(program, cfg, id, &summaries);
+                summaries[id.index()] = Some(summary);
+            }
         }
         all
     }
@@ -69,20 +76,21 @@ impl Liveness {
         Live { regs: after.regs.intersect(RegSet::CALLEE_SAVED), slots: self.before(at).slots }
     }
 
-    fn add(&mut self, program: &Program, cfg: &Cfg) {
-        let pointers = FramePointers::new(program, cfg);
+    fn add(&mut self, program: &Program, cfg: &Cfg, id: SubprogId, summaries: &[Option<Summary>]) -> Summary {
+        let start = program.subprogs[id.index()].start;
+        let pointers = FramePointers::new(program, cfg, id != SubprogId::MAIN);
         let mut effects = Vec::new();
         // What a block as a whole does: the later instruction's reads first lose what the earlier kills.
-        let summaries: Vec<Effects> = cfg
+        let blocks: Vec<Effects> = cfg
             .ids()
             .map(|id| {
-                pointers.effects_of(program, cfg, id, &mut effects);
+                pointers.effects_of(program, cfg, summaries, id, &mut effects);
                 effects.iter().rev().fold(Effects::default(), |sum, e| e.then(&sum))
             })
             .collect();
-        let entry = solve(cfg, &summaries);
+        let entry = solve(cfg, &blocks);
         for id in cfg.ids() {
-            pointers.effects_of(program, cfg, id, &mut effects);
+            pointers.effects_of(program, cfg, summaries, id, &mut effects);
             let block = cfg.block(id);
             let mut live = live_out(cfg, id, &entry);
             for (at, effect) in block.insns().rev().zip(effects.iter().rev()) {
@@ -91,6 +99,12 @@ impl Liveness {
                 self.slots[at.index()] = live.slots;
             }
         }
+        if id == SubprogId::MAIN {
+            return Summary::default();
+        }
+        let mut summary = pointers.summary(program, cfg, summaries);
+        summary.regs = self.regs[start.index()].intersect(RegSet::ARGS);
+        summary
     }
 }
 
@@ -139,7 +153,9 @@ mod tests {
         let program = Program::from_insns("test", ProgramKind::Xdp, insns, Vec::new().into());
         let cfgs: Vec<Cfg> =
             super::super::structure::subprog_ids(&program).map(|id| Cfg::new(&program, id)).collect();
-        Liveness::new(&program, &cfgs)
+        // In these programs, functions stand behind their callers.
+        let order: Vec<SubprogId> = super::super::structure::subprog_ids(&program).collect();
+        Liveness::new(&program, &cfgs, &order)
     }
 
     fn mov(dst: Reg, src: Operand) -> Insn {
@@ -171,19 +187,114 @@ mod tests {
         assert_eq!(live.before(InsnIdx(2)).regs, RegSet::of(Reg::R2));
     }
 
-    #[test]
-    fn a_callee_may_read_what_it_is_handed() {
+    /// `main` hands `r10 - 16` to a function with this body, whose first instruction is the fifth.
+    fn handing_over(body: Vec<Insn>) -> Liveness {
+        let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Imm(-16) };
         let call = Insn::Call(CallTarget::Subprog(2));
+        let mut insns =
+            vec![mov(Reg::R1, Operand::Reg(Reg::R10)), add, call, mov(Reg::R0, Operand::Imm(0)), Insn::Exit];
+        insns.extend(body);
+        liveness(insns)
+    }
+
+    #[test]
+    fn a_callee_reads_what_it_loads_through_an_argument() {
+        let live = handing_over(vec![load(Reg::R1, 8), Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, 0b1);
+        assert_eq!(live.before(InsnIdx(3)).slots, 0);
+        let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Imm(-8) };
+        let live = handing_over(vec![add, load(Reg::R1, 0), Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, 0b100);
+    }
+
+    #[test]
+    fn a_pointer_to_one_of_two_slots_reads_both_and_overwrites_neither() {
+        let add = |imm| Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Imm(imm) };
+        let skip = Insn::Branch {
+            cond: crate::isa::Cond::Eq,
+            width: Width::W64,
+            dst: Reg::R1,
+            src: Operand::Imm(0),
+            off: 1,
+        };
+        let moved = |last| {
+            liveness(vec![
+                mov(Reg::R2, Operand::Reg(Reg::R10)),
+                add(-8),
+                skip,
+                add(-16),
+                last,
+                load(Reg::R10, -24),
+                Insn::Exit,
+            ])
+        };
+        assert_eq!(moved(load(Reg::R2, 0)).before(InsnIdx(4)).slots, 0b101);
+        let write = Insn::Store { size: Size::DW, base: Reg::R2, off: 0, src: Operand::Imm(0) };
+        assert_eq!(moved(write).before(InsnIdx(4)).slots, 0b100);
+        let many = |n: i32| add(-8 * n);
         let live = liveness(vec![
-            mov(Reg::R1, Operand::Reg(Reg::R10)),
-            call,
-            mov(Reg::R0, Operand::Imm(0)),
-            Insn::Exit,
-            load(Reg::R1, -8),
+            mov(Reg::R2, Operand::Reg(Reg::R10)),
+            add(-8),
+            skip,
+            many(1),
+            skip,
+            many(2),
+            skip,
+            many(4),
+            skip,
+            many(8),
+            load(Reg::R2, 0),
             Insn::Exit,
         ]);
-        assert_eq!(live.during_call(InsnIdx(1)).slots, u64::MAX);
-        assert_eq!(live.before(InsnIdx(2)).slots, 0);
+        assert_eq!(live.before(InsnIdx(10)).slots, u64::MAX);
+    }
+
+    #[test]
+    fn a_callee_may_read_anything_through_an_argument_that_it_moves_about() {
+        let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Reg(Reg::R2) };
+        let live = handing_over(vec![add, load(Reg::R1, 8), Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, u64::MAX);
+    }
+
+    #[test]
+    fn a_callee_may_read_anything_through_what_it_loads() {
+        let fill = Insn::Load { size: Size::DW, signed: false, dst: Reg::R2, base: Reg::R1, off: 0 };
+        let live = handing_over(vec![fill, load(Reg::R2, 0), Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, u64::MAX);
+    }
+
+    #[test]
+    fn an_argument_that_a_callee_spills_is_still_an_argument() {
+        let spill = Insn::Store { size: Size::DW, base: Reg::R10, off: -8, src: Operand::Reg(Reg::R1) };
+        let fill = Insn::Load { size: Size::DW, signed: false, dst: Reg::R3, base: Reg::R10, off: -8 };
+        let live = handing_over(vec![spill, fill, load(Reg::R3, 0), Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, 0b10);
+    }
+
+    #[test]
+    fn a_callee_hands_on_what_it_was_handed() {
+        let call = Insn::Call(CallTarget::Subprog(1));
+        let live = handing_over(vec![call, Insn::Exit, load(Reg::R1, 0), Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, 0b10);
+        // A kernel function may read anything.
+        let call = Insn::Call(CallTarget::Kfunc { module: 0, id: 1 });
+        let live = handing_over(vec![call, Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, u64::MAX);
+    }
+
+    /// What a function spilled can be read by whoever may read all of its frame.
+    #[test]
+    fn a_callee_hands_on_what_its_frame_holds() {
+        let spill = Insn::Store { size: Size::DW, base: Reg::R10, off: -8, src: Operand::Reg(Reg::R1) };
+        let call = Insn::Call(CallTarget::Kfunc { module: 0, id: 1 });
+        let live = handing_over(vec![spill, mov(Reg::R1, Operand::Reg(Reg::R10)), call, Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, u64::MAX);
+    }
+
+    #[test]
+    fn arguments_live_where_the_callee_looks_at_them() {
+        let live = handing_over(vec![load(Reg::R3, 0), Insn::Exit]);
+        assert_eq!(live.before(InsnIdx(2)).regs, RegSet::of(Reg::R3));
     }
 
     #[test]
