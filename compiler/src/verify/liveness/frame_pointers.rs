@@ -13,6 +13,7 @@
 
 use brolga_abi::{Arg, ArgLength, HelperId};
 
+use super::abs::{Abs, Offsets, Regs};
 use super::registers;
 use crate::cfg::{BlockId, Cfg};
 use crate::isa::{AluOp, CallTarget, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width};
@@ -45,132 +46,6 @@ impl Effects {
         }
     }
 }
-
-/// What a register may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Abs {
-    /// No pointer into a frame.
-    Other,
-    /// A number, as it was written.
-    Const(i32),
-    /// A map.
-    Map(MapId),
-    /// A pointer at one of these offsets from `r10`.
-    Frame(Offsets),
-    /// What was handed over as an argument (0 is that in `r1`), moved by this.
-    Arg(u8, i32),
-    /// Perhaps a pointer at any offset.
-    Any {
-        /// Into the own frame.
-        own: bool,
-        /// Derived from, or loaded through, these arguments.
-        args: u8,
-    },
-}
-
-impl Abs {
-    /// Nothing is known.
-    const ANYTHING: Self = Self::Any { own: true, args: ALL_ARGS };
-
-    fn any(own: bool, args: u8) -> Self {
-        if own || args != 0 { Self::Any { own, args } } else { Self::Other }
-    }
-
-    fn join(self, other: Self) -> Self {
-        if self == other {
-            return self;
-        }
-        if let (Self::Frame(a), Self::Frame(b)) = (self, other)
-            && let Some(both) = a.union(b)
-        {
-            return Self::Frame(both);
-        }
-        Self::any(self.may_point() || other.may_point(), self.args() | other.args())
-    }
-
-    /// Whether it may point into the own frame.
-    fn may_point(self) -> bool {
-        matches!(self, Self::Frame(_) | Self::Any { own: true, .. })
-    }
-
-    /// The arguments through which what it points to may have been reached.
-    fn args(self) -> u8 {
-        match self {
-            Self::Arg(index, _) => 1 << index,
-            Self::Any { args, .. } => args,
-            Self::Other | Self::Const(_) | Self::Map(_) | Self::Frame(_) => 0,
-        }
-    }
-
-    /// The same pointer, moved anywhere.
-    fn somewhere(self) -> Self {
-        Self::any(self.may_point(), self.args())
-    }
-
-    fn add(self, other: Self) -> Self {
-        let moved = |off: i32, by: i32| off.checked_add(by).filter(|off| off.abs() <= MAX_DISTANCE);
-        match (self, other) {
-            (Self::Frame(offs), Self::Const(by)) | (Self::Const(by), Self::Frame(offs)) => {
-                offs.moved(by).map_or(self.join(other).somewhere(), Self::Frame)
-            }
-            (Self::Arg(index, off), Self::Const(by)) | (Self::Const(by), Self::Arg(index, off)) => {
-                moved(off, by).map_or(self.join(other).somewhere(), |off| Self::Arg(index, off))
-            }
-            _ => self.join(other).somewhere(),
-        }
-    }
-}
-
-/// Up to four offsets from `r10`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Offsets {
-    count: u8,
-    /// The first `count` are they, in order; the others are 0.
-    all: [i16; 4],
-}
-
-impl Offsets {
-    /// `r10` itself.
-    const START: Self = Self { count: 1, all: [0; 4] };
-
-    fn iter(&self) -> impl Iterator<Item = i32> + use<'_> {
-        self.all[..self.count.into()].iter().map(|off| i32::from(*off))
-    }
-
-    /// The offset, where there is one only.
-    fn single(&self) -> Option<i32> {
-        (self.count == 1).then(|| self.all[0].into())
-    }
-
-    /// All of both; `None` where these are too many.
-    fn union(self, other: Self) -> Option<Self> {
-        let mut both = self;
-        for off in &other.all[..other.count.into()] {
-            let known = &both.all[..both.count.into()];
-            if let Err(at) = known.binary_search(off) {
-                let end = usize::from(both.count);
-                both.all.get_mut(at..=end)?.rotate_right(1);
-                both.all[at] = *off;
-                both.count += 1;
-            }
-        }
-        Some(both)
-    }
-
-    /// All moved by a number; `None` where one gets too far.
-    fn moved(mut self, by: i32) -> Option<Self> {
-        for off in &mut self.all[..self.count.into()] {
-            *off = i16::try_from(i32::from(*off).checked_add(by)?).ok()?;
-        }
-        Some(self)
-    }
-}
-
-/// All five arguments.
-const ALL_ARGS: u8 = 0b1_1111;
-
-/// How far pointers of known distance are moved; beyond that it is forgotten.
-const MAX_DISTANCE: i32 = 1 << 20;
 
 /// What a function may read through its arguments.
 #[derive(Clone, Debug, Default)]
@@ -207,8 +82,6 @@ impl Reads {
         (0..).zip(self.bytes).flat_map(move |(at, word)| bits(word).map(move |bit| 64 * at + bit - 512))
     }
 }
-
-type Regs = [Abs; Reg::COUNT];
 
 /// The result: what registers hold at the start of each block, and what slots may hold anywhere.
 pub(super) struct FramePointers {
@@ -286,6 +159,9 @@ impl FramePointers {
                 regs[dst.index()].join(value(src)).somewhere()
             }
             Insn::LoadImm64 { imm: Imm64::MapIdx(index), .. } => Abs::Map(MapId(index)),
+            Insn::LoadImm64 { imm: Imm64::Func(off), .. } => {
+                at.jump(off).and_then(|at| subprog_at(program, at)).map_or(Abs::Other, Abs::Func)
+            }
             Insn::Load { size: Size::DW, base, off, .. }
             | Insn::LoadAcquire { size: Size::DW, base, off, .. } => self.loaded(regs[base.index()], off),
             Insn::Atomic { size: Size::DW, base, off, .. } => self.loaded(regs[base.index()], off),
@@ -316,7 +192,7 @@ impl FramePointers {
             }
             Abs::Any { own: true, args } => all().join(Abs::any(false, args)),
             Abs::Arg(..) | Abs::Any { own: false, .. } => Abs::any(false, base.args()),
-            Abs::Other | Abs::Const(_) | Abs::Map(_) => Abs::Other,
+            Abs::Other | Abs::Const(_) | Abs::Map(_) | Abs::Func(_) => Abs::Other,
         }
     }
 
@@ -328,7 +204,12 @@ impl FramePointers {
         let slots = match base {
             Abs::Frame(offs) => slots_at(&offs, off.into(), 8),
             Abs::Any { own: true, .. } => u64::MAX,
-            Abs::Other | Abs::Const(_) | Abs::Map(_) | Abs::Arg(..) | Abs::Any { own: false, .. } => return,
+            Abs::Other
+            | Abs::Const(_)
+            | Abs::Map(_)
+            | Abs::Func(_)
+            | Abs::Arg(..)
+            | Abs::Any { own: false, .. } => return,
         };
         for (index, slot) in self.slots.iter_mut().enumerate().filter(|(index, _)| slots >> index & 1 != 0) {
             debug_assert!(index < SLOTS, "a stack has 64 slots");
@@ -418,7 +299,12 @@ fn slots_of(pointer: Abs, reads: &Reads) -> u64 {
         Abs::Frame(_) | Abs::Any { own: true, .. } if reads.anything => u64::MAX,
         Abs::Frame(offs) => reads.bytes().fold(0, |slots, byte| slots | slots_at(&offs, byte, 1)),
         Abs::Any { own: true, .. } => u64::MAX,
-        Abs::Any { own: false, .. } | Abs::Arg(..) | Abs::Other | Abs::Const(_) | Abs::Map(_) => 0,
+        Abs::Any { own: false, .. }
+        | Abs::Arg(..)
+        | Abs::Other
+        | Abs::Const(_)
+        | Abs::Map(_)
+        | Abs::Func(_) => 0,
     }
 }
 
@@ -449,7 +335,12 @@ fn effects(program: &Program, at: InsnIdx, regs: &Regs, summaries: &[Option<Summ
         let (slots, single) = match base {
             Abs::Frame(offs) => (slots_at(&offs, memory.off.into(), size), offs.single().is_some()),
             Abs::Any { own: true, .. } => (u64::MAX, false),
-            Abs::Any { own: false, .. } | Abs::Arg(..) | Abs::Other | Abs::Const(_) | Abs::Map(_) => {
+            Abs::Any { own: false, .. }
+            | Abs::Arg(..)
+            | Abs::Other
+            | Abs::Const(_)
+            | Abs::Map(_)
+            | Abs::Func(_) => {
                 return effects;
             }
         };
@@ -501,7 +392,7 @@ fn call_reads(
         CallTarget::Kfunc { .. } => whole(&mut pointers),
         CallTarget::Helper(number) => {
             let Some(id) = HelperId::from_number(number) else { return whole(&mut pointers) };
-            helper_reads(program, id, regs, &mut pointers)
+            helper_reads(program, id, regs, summaries, &mut pointers)
         }
     }
 }
@@ -510,6 +401,7 @@ fn helper_reads(
     program: &Program,
     id: HelperId,
     regs: &Regs,
+    summaries: &[Option<Summary>],
     pointers: &mut dyn Iterator<Item = (Reg, Abs)>,
 ) -> Vec<(Abs, Reads)> {
     let args = id.info().args;
@@ -517,6 +409,10 @@ fn helper_reads(
     for (reg, pointer) in pointers {
         let Some(arg) = args.get(reg.index() - 1) else { continue };
         if only_writes(*arg) {
+            continue;
+        }
+        if *arg == Arg::StackOrNull {
+            all.push((pointer, callback_reads(id, regs, summaries)));
             continue;
         }
         let size = match arg.length() {
@@ -527,8 +423,8 @@ fn helper_reads(
         let mut reads = Reads::default();
         match (size, pointer) {
             (Some(size), _) => reads.add(0, size.into()),
-            // No helper reads beyond the frame's start, and only what it calls back reads below the pointer.
-            (None, Abs::Frame(offs)) if *arg != Arg::StackOrNull => {
+            // No helper reads beyond the frame's start, or below the pointer.
+            (None, Abs::Frame(offs)) => {
                 let most = offs.iter().map(|off| -off.min(0)).max().unwrap_or(0);
                 reads.add(0, most.into());
             }
@@ -537,6 +433,24 @@ fn helper_reads(
         all.push((pointer, reads));
     }
     all
+}
+
+/// What the function that a helper calls back may read through the pointer that it is handed.
+fn callback_reads(id: HelperId, regs: &Regs, summaries: &[Option<Summary>]) -> Reads {
+    let anything = Reads { bytes: [0; 16], anything: true };
+    let info = id.info();
+    // The argument of the function, counted from 0.
+    let argument = match info.name {
+        "bpf_loop" | "bpf_user_ringbuf_drain" => 1,
+        "bpf_find_vma" => 2,
+        "bpf_for_each_map_elem" => 3,
+        _ => return anything,
+    };
+    let mut funcs = info.args.iter().zip(RegSet::ARGS.iter()).filter(|(arg, _)| **arg == Arg::Func);
+    match funcs.next().map(|(_, reg)| regs[reg.index()]) {
+        Some(Abs::Func(func)) => summaries[func.index()].as_ref().map_or(anything, |s| s.args[argument]),
+        Some(_) | None => anything,
+    }
 }
 
 /// How many bytes a helper accesses behind an argument, where that is known.

@@ -6,6 +6,7 @@
 //! handed such a pointer reads what the callee may read through it, for as long as it runs. Pointers into callers'
 //! frames are the callers' matter.
 
+mod abs;
 mod frame_pointers;
 
 use frame_pointers::{Effects, FramePointers, Summary};
