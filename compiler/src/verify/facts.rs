@@ -8,6 +8,9 @@
 //!   precise what decided them.
 //! - A fact about a *scalar's value* is never taken from explored states. It comes from passes over
 //!   the verified program (`opt`), or is not recorded.
+//!
+//! Offsets of pointers are of the first sort: pruning compares them, and scalars that are added to pointers
+//! are precise.
 
 use crate::isa::InsnIdx;
 use crate::program::{MapId, SubprogId};
