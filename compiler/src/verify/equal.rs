@@ -353,6 +353,7 @@ mod tests {
                         Vec::new().into(),
                     ),
                     &[],
+                    &[],
                 );
                 let covers = Match {
                     live: &live,
