@@ -79,6 +79,13 @@ pub fn obstacles(unit: &Unit<'_>) -> Vec<Diagnostic> {
             let message = format!("calls of {} are verified, but not run", id.info().name);
             found.push(Diagnostic::at(Code::UnsupportedHelper, at, message));
         }
+        if let Insn::Call(CallTarget::Kfunc { module, .. }) = insn
+            && unit.facts.at(at).reach.executed
+            && *module != CallTarget::HOST
+        {
+            let message = "functions of the kernel are verified, but not run";
+            found.push(Diagnostic::at(Code::UnsupportedKfunc, at, message));
+        }
         if let Insn::LoadImm64 { imm: Imm64::MapIdx(index) | Imm64::MapIdxValue { index, .. }, .. } = insn
             && unit.facts.at(at).reach.executed
             && let Some(map) = unit.program.maps.get(MapId(*index).index())

@@ -17,7 +17,7 @@ use brolga_tests::case::Case;
 use brolga_tests::repo;
 use brolga_tests::runner::{case_files, read_case};
 
-/// Codes without a case file, and why; each is shown by a test beside the code that reports it.
+/// Codes without a case file, and why; each is shown by its page, whose programs in C `pages.rs` compiles.
 const NO_CASE: &[(&str, &str)] = &[
     ("structure-access", "needs the kernel's types"),
     ("special-field", "needs an object: the types of its maps' values"),

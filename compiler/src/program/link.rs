@@ -247,8 +247,11 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
     }
     if program.insns.len() > MAX_PROGRAM {
         findings.push(Diagnostic::program(
-            Code::UnsupportedFeature,
-            format!("{} instructions: Linux accepts {MAX_PROGRAM} at most", program.insns.len()),
+            Code::ProgramTooLarge,
+            format!(
+                "BPF program is too large: {} instructions, of at most {MAX_PROGRAM}",
+                program.insns.len()
+            ),
         ));
     }
     findings.append(&mut program.findings);

@@ -115,7 +115,16 @@ impl Resolver<'_, '_, '_, '_> {
     /// A call without relocation: to a static function of the same section.
     fn near_call(&mut self, slot: u32, distance: i32) {
         let target = (self.func.start / 8).cast_signed() + i64::from(slot) + 1 + i64::from(distance);
-        self.call(slot, self.func.section, target * 8, "a call");
+        let start = u64::try_from(target).ok();
+        match start.and_then(|start| self.to.funcs.starting_at(self.func.section, start * 8)) {
+            Some(target) => self.body.calls.push((slot, target)),
+            None => {
+                let distance = distance.saturating_add(1);
+                let message =
+                    format!("a call of what is {distance} instructions from here, where no function begins");
+                self.find(Code::CallTarget, slot, message);
+            }
+        }
     }
 
     /// A call of, or the address of, the function at a byte offset of a section.
