@@ -9,10 +9,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use brolga_compiler::diag::codes::{CODES, CodeInfo};
-use brolga_compiler::diag::{Diagnostic, Severity};
+use brolga_compiler::diag::{Code, Diagnostic, Severity};
 use brolga_compiler::pipeline::{Unit, obstacles};
 use brolga_compiler::program::{LoadOptions, Target, load};
-use brolga_compiler::verify::{Options, verify};
+use brolga_compiler::verify::{Options, Privilege, verify};
 use brolga_tests::repo;
 
 fn directory() -> PathBuf {
@@ -78,7 +78,10 @@ fn findings(
     if object.programs.is_empty() {
         return Err("there is no program".to_owned());
     }
-    let judge = |program| match verify(program, &Options::default()) {
+    let unprivileged = UNPRIVILEGED.contains(&row.code);
+    let privilege = if unprivileged { Privilege::Unprivileged } else { Privilege::Full };
+    let options = Options { privilege, ..Options::default() };
+    let judge = |program| match verify(program, &options) {
         Err(rejection) => rejection.diagnostics,
         // What is verified may still not be run.
         Ok(accepted) if row.severity == Severity::Unsupported => {
@@ -88,6 +91,9 @@ fn findings(
     };
     Ok(object.programs.iter().flat_map(judge).collect())
 }
+
+/// Codes that only loaders without privileges see.
+const UNPRIVILEGED: &[Code] = &[Code::PointerLeak, Code::UninitStack, Code::NeedsPrivilege];
 
 /// Examples that loading refuses, before there are diagnostics, and what it says.
 const NOT_LOADED: &[(&str, &str)] = &[("empty-program", "size of a function is 0")];
