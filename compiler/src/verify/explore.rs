@@ -18,7 +18,7 @@ use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
 use super::records::Records;
 use super::sanitation::Sanitation;
-use super::state::{Frame, State};
+use super::state::{Frame, State, When};
 use super::structure::Layout;
 use super::targets::Target;
 use super::value::{Dynptr, Flags, Kind, MemoryOwner, Value};
@@ -94,6 +94,8 @@ pub(super) struct Explorer<'p> {
     pending: Vec<Pending>,
     /// The function to which the program is attached.
     pub target: Option<Target>,
+    /// Whether the program may sleep where it is.
+    pub may_sleep: bool,
     /// Whether the program refers to an arena.
     pub has_arena: bool,
     /// Kernel functions that the program calls.
@@ -149,6 +151,7 @@ impl<'p> Explorer<'p> {
             pending: Vec::new(),
             target: None,
             kfuncs: Kfuncs::new(program),
+            may_sleep: program.traits.sleepable,
             has_arena: refers_to_arena(program),
             sanitation: Sanitation::default(),
             records: Records::new(program),
@@ -308,6 +311,11 @@ impl<'p> Explorer<'p> {
     /// Explores all paths from a function's entry. Where one ends in a finding, the others are still explored, if
     /// more are wanted: each began before the finding, so that none is its consequence.
     fn explore(&mut self, frame: Frame) -> Result<(), Stop> {
+        self.may_sleep = match frame.callback.map(|callback| callback.when) {
+            Some(When::Later) => false,
+            Some(When::Work) => true,
+            Some(When::Now) | None => self.program.traits.sleepable,
+        };
         self.entry = (frame.clone(), self.last_id);
         self.begin(frame, self.last_id);
         self.nodes.clear();

@@ -138,9 +138,8 @@ impl Explorer<'_> {
         for object in touched {
             match object.what {
                 What::Dynptr(_) => {
-                    let others = |o: &Object| o.slot != object.slot && o.ref_id == object.ref_id;
-                    let kept = self.state.frames().iter().any(|frame| frame.objects.iter().any(others));
-                    if object.ref_id != 0 && !kept {
+                    // Not even where a copy is left.
+                    if object.ref_id != 0 {
                         return Err(self.refuse(Code::Dynptr, "cannot overwrite referenced dynptr"));
                     }
                     invalidate_slices(&mut self.state, object.id);

@@ -49,6 +49,8 @@ pub(super) enum When {
     Now,
     /// Some time later.
     Later,
+    /// Some time later, where it may sleep.
+    Work,
 }
 
 impl Frame {

@@ -275,7 +275,7 @@ impl Explorer<'_> {
 
     /// Whether the program may sleep here.
     pub(super) fn sleepable(&self) -> bool {
-        self.program.traits.sleepable
+        self.may_sleep
     }
 }
 
@@ -306,6 +306,8 @@ const fn map_structure(number: u32) -> Option<&'static str> {
 pub(super) fn member_at(btf: &Btf, ty: TypeId, off: u32, size: u32) -> Result<Member, String> {
     let broken = |error: crate::btf::BtfError| error.to_string();
     let mut outer = btf.unqualified(ty).map_err(broken)?;
+    // Lists of fields name the structure to which the pointer leads, not the one in it that has the field.
+    let parent = outer.name().map_err(broken)?;
     let (mut off, mut untrusted) = (off, false);
     for _ in 0..MAX_DEPTH {
         let name = outer.name().map_err(broken)?;
@@ -328,7 +330,7 @@ pub(super) fn member_at(btf: &Btf, ty: TypeId, off: u32, size: u32) -> Result<Me
             }
             Found::Pointer { to, flags, member } => {
                 let flags = if untrusted { flags.with(Flags::UNTRUSTED) } else { flags };
-                return Ok(Member::Pointer { to, flags, parent: name.to_owned(), name: member });
+                return Ok(Member::Pointer { to, flags, parent: parent.to_owned(), name: member });
             }
         }
     }

@@ -91,7 +91,7 @@ impl Explorer<'_> {
     pub(in crate::verify) fn enter_callback(&mut self, mut frame: Frame) -> Check {
         let start = self.program.subprogs[frame.subprog.index()].start;
         match frame.callback.map(|callback| callback.when) {
-            Some(When::Later) => {
+            Some(When::Later | When::Work) => {
                 frame.regs[Reg::R10.index()] = Value::pointer(Kind::Stack { frame: 0 });
                 frame.callsite = None;
                 self.call_later(frame);
@@ -119,7 +119,7 @@ impl Explorer<'_> {
         let value = *self.state.reg(Reg::R0);
         let what = match callback.when {
             When::Now => "callback",
-            When::Later => "async callback",
+            When::Later | When::Work => "async callback",
         };
         if !value.is_scalar() {
             let message = format!("{what}: R0 not a scalar value ({})", value.kind_name());
@@ -134,7 +134,7 @@ impl Explorer<'_> {
             );
             return Err(self.refuse_reg(Code::Callback, Reg::R0, message));
         }
-        if callback.when == When::Later {
+        if callback.when != When::Now {
             return Ok(Next::End);
         }
         let callsite = self.state.pop().and_then(|frame| frame.callsite).expect("callees have a callsite");
