@@ -9,7 +9,7 @@ use super::check::Request;
 use super::explore::{Check, Explorer};
 use super::fields::{Field, Special};
 use super::records::{Broken, MapRecord};
-use super::refs::{Lock, LockPlace};
+use super::refs::{Lock, LockPlace, ResLock};
 use super::refusal::name;
 use super::value::{Flags, Kind, TypesOf, Value};
 use crate::diag::{Code, Diagnostic};
@@ -174,12 +174,56 @@ impl Explorer<'_> {
             (Locking::GiveBack, None) => {
                 Err(self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock without taking a lock"))
             }
+            (Locking::GiveBack, Some(_)) if !self.state.held.res_locks.is_empty() => {
+                Err(self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock cannot be out of order"))
+            }
             (Locking::GiveBack, Some(lock)) if (lock.place, lock.id) != (place, value.id) => {
                 Err(self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock of different lock"))
             }
             (Locking::GiveBack, Some(_)) => {
                 self.state.held.lock = None;
                 // What was found under the lock may be gone.
+                self.state
+                    .update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNKNOWN);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Explorer<'_> {
+    /// The lock of `bpf_res_spin_lock` and its like, which was taken: where it was not, the path left before.
+    pub(super) fn res_lock(&mut self, reg: Reg, locking: Locking, irq: bool) -> Check {
+        let value = *self.state.reg(reg);
+        if self.in_tree_callback() {
+            return Err(self.refuse(Code::Lock, "can't res_spin_{lock,unlock} in rbtree cb"));
+        }
+        let place = self.check_field(reg, &value, Special::ResSpinLock)?;
+        let this = |known: &ResLock| (known.lock.place, known.lock.id) == (place, value.id);
+        let what = if irq { "bpf_res_spin_unlock_irqrestore" } else { "bpf_res_spin_unlock" };
+        match locking {
+            Locking::Take => {
+                if let Some(known) = self.state.held.res_locks.iter().find(|known| this(known)) {
+                    let message = "Acquiring the same lock again, AA deadlock detected";
+                    let found = self.refuse_reg(Code::Lock, reg, message);
+                    return Err(Box::new(found.note(Some(known.lock.at), "it was taken here")));
+                }
+                let lock = Lock { place, id: value.id, at: self.at };
+                self.state.held.res_locks.push(ResLock { lock, irq });
+                Ok(())
+            }
+            Locking::GiveBack => {
+                if !self.state.held.is_locked() {
+                    let message = format!("{what} without taking a lock");
+                    return Err(self.refuse_reg(Code::Lock, reg, message));
+                }
+                if !self.state.held.res_locks.iter().any(|known| this(known) && known.irq == irq) {
+                    return Err(self.refuse_reg(Code::Lock, reg, format!("{what} of different lock")));
+                }
+                if !self.state.held.res_locks.last().is_some_and(this) {
+                    return Err(self.refuse_reg(Code::Lock, reg, format!("{what} cannot be out of order")));
+                }
+                self.state.held.res_locks.pop();
                 self.state
                     .update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNKNOWN);
                 Ok(())

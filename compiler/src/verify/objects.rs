@@ -31,7 +31,10 @@ pub(super) enum What {
         lost: bool,
     },
     /// The saved state of interrupts.
-    IrqFlag,
+    IrqFlag {
+        /// Whether it was saved with a lock.
+        locked: bool,
+    },
 }
 
 /// An object.
@@ -144,7 +147,7 @@ impl Explorer<'_> {
                     }
                     invalidate_slices(&mut self.state, object.id);
                 }
-                What::Iterator { .. } | What::IrqFlag => {}
+                What::Iterator { .. } | What::IrqFlag { .. } => {}
             }
             self.end_object(frame, object.slot);
         }
@@ -164,7 +167,7 @@ const fn code_of(what: What) -> Code {
     match what {
         What::Dynptr(_) => Code::Dynptr,
         What::Iterator { .. } => Code::Iterator,
-        What::IrqFlag => Code::Section,
+        What::IrqFlag { .. } => Code::Section,
     }
 }
 

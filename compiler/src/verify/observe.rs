@@ -103,7 +103,7 @@ impl<'a> StateView<'a> {
     #[must_use]
     pub fn sections(&self) -> (bool, u32, u32, usize) {
         let held = &self.state.held;
-        (held.lock.is_some(), held.rcu, held.preempt, held.irqs.len())
+        (held.is_locked(), held.rcu, held.preempt, held.irqs.len())
     }
 
     /// The state by itself; parts are shared until the path changes them.

@@ -39,6 +39,15 @@ pub(super) struct Lock {
     pub at: InsnIdx,
 }
 
+/// A resilient lock that is held. Several may be, and are given back in the opposite order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ResLock {
+    /// The lock.
+    pub lock: Lock,
+    /// Whether interrupts were saved with it.
+    pub irq: bool,
+}
+
 /// Everything that a path holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Held {
@@ -46,6 +55,8 @@ pub(super) struct Held {
     pub refs: Vec<Reference>,
     /// The spin lock.
     pub lock: Option<Lock>,
+    /// Resilient locks, in the order in which they were taken.
+    pub res_locks: Vec<ResLock>,
     /// How many RCU sections are entered.
     pub rcu: u32,
     /// How many sections without preemption are entered.
@@ -55,6 +66,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Whether a lock of any kind is held.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some() || !self.res_locks.is_empty()
+    }
+
     /// Whether a kept state's holdings stand for those of another.
     pub fn covers(&self, other: &Self, ids: &mut IdMap) -> bool {
         let mut pairs = |old: &[Reference], new: &[Reference]| {
@@ -63,12 +79,19 @@ impl Held {
         if !pairs(&self.refs, &other.refs) || !pairs(&self.irqs, &other.irqs) {
             return false;
         }
+        let mut same = |a: &Lock, b: &Lock| a.place == b.place && ids.pair(a.id, b.id);
         let locks = match (&self.lock, &other.lock) {
             (None, None) => true,
-            (Some(a), Some(b)) => a.place == b.place && ids.pair(a.id, b.id),
+            (Some(a), Some(b)) => same(a, b),
             (Some(_), None) | (None, Some(_)) => false,
         };
-        locks && self.rcu == other.rcu && self.preempt == other.preempt
+        let res_locks = self.res_locks.len() == other.res_locks.len()
+            && self
+                .res_locks
+                .iter()
+                .zip(&other.res_locks)
+                .all(|(a, b)| a.irq == b.irq && same(&a.lock, &b.lock));
+        locks && res_locks && self.rcu == other.rcu && self.preempt == other.preempt
     }
 }
 
@@ -112,7 +135,7 @@ impl Explorer<'_> {
     /// Nothing is held any more that would be lost by what the current instruction does.
     pub(super) fn check_nothing_held(&self, what: &str) -> Check {
         let held = &self.state.held;
-        if held.lock.is_some() {
+        if held.is_locked() {
             let message = format!("{what} cannot be used inside bpf_spin_lock-ed region");
             return Err(self.refuse(Code::Lock, message));
         }

@@ -270,7 +270,7 @@ impl Explorer<'_> {
 
     /// Whether the path is in an RCU section: one that it entered, or the whole of a program that cannot sleep.
     pub(super) fn in_rcu(&self) -> bool {
-        self.state.held.rcu > 0 || self.state.held.lock.is_some() || !self.sleepable()
+        self.state.held.rcu > 0 || self.state.held.is_locked() || !self.sleepable()
     }
 
     /// Whether the program may sleep here.

@@ -61,6 +61,9 @@ const DISABLED_HOOKS: &[&str] = &[
     "ismaclabel",
 ];
 
+/// Iterators whose objects stay alive while they are shown; of others, nothing is promised beyond that they can be read.
+const TRUSTED_ITERATORS: &[&str] = &["bpf_map", "cgroup", "kmem_cache", "task", "tcp", "udp"];
+
 /// Functions that no program may watch (`btf_id_deny`): programs themselves are run with them.
 const DENIED_FUNCTIONS: &[&str] = &[
     "migrate_disable",
@@ -432,12 +435,16 @@ impl Explorer<'_> {
         match (what, index) {
             ("bpf_map_elem", 2) | ("sockmap", 2) => buffer(Flags::READONLY),
             ("bpf_map_elem", 3) | ("bpf_sk_storage_map", 3) => buffer(Flags::NONE),
+            // The map is there as long as the iterator.
+            ("bpf_map_elem" | "bpf_sk_storage_map" | "sockmap", 1) => Ok(None),
             _ => {
                 let btf = self.kernel_types()?;
                 let plain = target.params.get(index).and_then(|ty| btf.unqualified(*ty).ok());
                 let Some((to, _)) = plain.and_then(|plain| pointee(btf, &plain)) else { return Ok(None) };
                 let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
-                Ok(Some(Value { flags: Flags::TRUSTED, nullable: true, ..Value::pointer(kind) }))
+                let trusted = TRUSTED_ITERATORS.contains(&what);
+                let flags = if trusted { Flags::TRUSTED } else { Flags::NONE };
+                Ok(Some(Value { flags, nullable: true, ..Value::pointer(kind) }))
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Arguments of kernel functions, judged by the types and names of the parameters.
 
 use super::graph::Graph;
+use super::later::Work;
 use super::{Kfunc, KfuncCall, Param, table};
 use crate::btf::{Btf, Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::Reg;
 use crate::verify::check::{By, Direction, Request};
 use crate::verify::explore::{Check, Explorer};
+use crate::verify::locks::Locking;
 use crate::verify::objects::{DYNPTR_SLOTS, Object, What};
 use crate::verify::obligations::RegSet;
 use crate::verify::refusal::name;
@@ -29,6 +31,8 @@ enum Wants {
     Node(Graph),
     Callback,
     IrqFlag,
+    Work(Work),
+    ResLock,
     Map,
     Structure(TypeId),
     Memory { size: u32 },
@@ -162,7 +166,13 @@ impl Explorer<'_> {
                 call.callback = Some(subprog);
                 Ok(())
             }
-            Wants::IrqFlag => self.irq_flag(kfunc, reg),
+            Wants::IrqFlag => self.irq_flag(kfunc, index, reg),
+            Wants::Work(work) => self.work(work, index, reg, call),
+            Wants::ResLock => {
+                let takes = kfunc.name.starts_with("bpf_res_spin_lock");
+                let locking = if takes { Locking::Take } else { Locking::GiveBack };
+                self.res_lock(reg, locking, kfunc.params.len() > 1)
+            }
             Wants::Dynptr => self.kfunc_dynptr(kfunc, param, reg, call),
             Wants::Iterator(ty) => self.kfunc_iterator(kfunc, reg, ty, call),
             Wants::ConstStr => {
@@ -175,6 +185,9 @@ impl Explorer<'_> {
             }
             Wants::Map => {
                 self.expect(reg, matches!(value.kind, Kind::Map(_)) && !value.nullable, "map_ptr")?;
+                if let Kind::Map(map) = value.kind {
+                    self.check_work_map(reg, map, call)?;
+                }
                 self.check_unmodified(reg, &value)
             }
             Wants::Structure(ty) => self.kfunc_structure(kfunc, index, reg, ty),
@@ -231,7 +244,9 @@ impl Explorer<'_> {
             "bpf_list_node" => return Ok(Wants::Node(Graph::List)),
             "bpf_rb_root" => return Ok(Wants::Root(Graph::Tree)),
             "bpf_rb_node" => return Ok(Wants::Node(Graph::Tree)),
-            "bpf_wq" | "bpf_res_spin_lock" => return Err(unknown(self)),
+            "bpf_wq" => return Ok(Wants::Work(Work::Queue)),
+            "bpf_task_work" => return Ok(Wants::Work(Work::Task)),
+            "bpf_res_spin_lock" => return Ok(Wants::ResLock),
             other if index == 0 && other.starts_with("bpf_iter_") && is_iterator(kfunc) => {
                 return Ok(Wants::Iterator(target.id()));
             }

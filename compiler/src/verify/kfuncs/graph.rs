@@ -163,7 +163,10 @@ impl Explorer<'_> {
         };
         let message = format!("bpf_spin_lock at off={off} must be held for {what}");
         let help = "take the lock that lies in the same map value or object before, and give it back after";
-        let Some(lock) = self.state.held.lock else {
+        let held = &self.state.held;
+        let matching =
+            held.res_locks.iter().map(|res| res.lock).find(|l| (l.place, l.id) == (place, value.id));
+        let Some(lock) = matching.or(held.lock) else {
             return Err(Box::new(self.refuse_reg(Code::Lock, reg, message).help(help)));
         };
         if (lock.place, lock.id) == (place, value.id) {

@@ -6,6 +6,7 @@
 
 mod args;
 mod graph;
+mod later;
 mod result;
 mod sections;
 mod table;
@@ -21,10 +22,14 @@ use super::structure::Layout;
 use crate::btf::{Btf, Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::{CallTarget, Insn, InsnIdx, Reg};
-use crate::program::{KernelTypes, Program, SubprogId};
+use crate::program::{KernelTypes, MapId, Program, SubprogId};
 
 use super::fields::Contained;
+use super::obligations::RegSet;
+use super::scalar::Scalar;
+use super::state::State;
 use super::value::{BtfPointer, Dynptr, Value};
+use later::Work;
 use table::Row;
 
 /// A kernel function that a program calls.
@@ -178,6 +183,8 @@ struct KfuncCall {
     owning: bool,
     /// The function that is called back.
     callback: Option<SubprogId>,
+    /// Work, and the map that holds it.
+    work: Option<(Work, MapId)>,
 }
 
 impl Explorer<'_> {
@@ -222,8 +229,11 @@ impl Explorer<'_> {
             let message = "cannot call kernel function from non-GPL compatible program";
             return Err(self.refuse(Code::GplOnlyHelper, message));
         }
-        let allowed = graph::is_graph(&kfunc.name) || kfunc.name.starts_with("bpf_iter_num_");
-        if self.state.held.lock.is_some() && !allowed {
+        let allowed = graph::is_graph(&kfunc.name)
+            || ["bpf_iter_num_", "bpf_res_spin_", "bpf_stream_"]
+                .iter()
+                .any(|start| kfunc.name.starts_with(start));
+        if self.state.held.is_locked() && !allowed {
             let message = "function calls are not allowed while holding a lock";
             return Err(self.refuse(Code::Lock, message));
         }
@@ -246,8 +256,18 @@ impl Explorer<'_> {
         if kfunc.name == "bpf_throw" {
             return self.throw();
         }
+        if kfunc.name == "__bpf_trap" {
+            let message = "unexpected __bpf_trap() due to uninitialized variable?";
+            return Err(self.refuse(Code::KernelFunction, message));
+        }
+        let may_fail = kfunc.name.starts_with("bpf_res_spin_lock");
+        let failed = may_fail.then(|| self.state.clone());
         let mut call = KfuncCall::default();
         self.kfunc_arguments(&kfunc, &mut call)?;
+        if let Some(failed) = failed {
+            self.leave_unlocked(failed)?;
+        }
+        self.call_back_later(&call)?;
         if kfunc.name == "bpf_rbtree_add_impl" {
             self.compare_nodes(&call)?;
         }
@@ -263,12 +283,24 @@ impl Explorer<'_> {
             self.forget_packet();
         }
         if let Some(value) = result {
-            self.set(Reg::R0, value);
+            self.set(Reg::R0, if may_fail { Value::constant(0) } else { value });
         }
         if let (true, Some((frame, slot))) = (kfunc.has(table::ITER_NEXT), call.iterator) {
             return self.ask_iterator(frame, slot);
         }
         Ok(Next::Fall)
+    }
+
+    /// A lock was not got: the path goes on without it, with an error.
+    fn leave_unlocked(&mut self, mut state: State) -> Check {
+        const MAX_ERRNO: i64 = 4095;
+        let top = state.top_mut();
+        for reg in RegSet::CALLER_SAVED.iter() {
+            top.regs[reg.index()] = Value::UNINIT;
+        }
+        top.regs[Reg::R0.index()] = Value::scalar(Scalar::signed(-MAX_ERRNO, -1)).set_at(self.at);
+        let next = self.target(0);
+        self.leave(state, next)
     }
 
     /// `bpf_throw` ends the program, wherever it is: nothing may be held by any of its functions.

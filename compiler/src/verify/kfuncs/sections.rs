@@ -9,31 +9,38 @@ use crate::verify::refs::Reference;
 use crate::verify::value::Flags;
 
 impl Explorer<'_> {
-    /// Interrupts are saved on the stack, and restored from there in the opposite order.
-    pub(super) fn irq_flag(&mut self, kfunc: &Kfunc, reg: Reg) -> Check {
+    /// Interrupts are saved on the stack, and restored from there in the opposite order; those that were saved with a
+    /// lock, when that is given back.
+    pub(super) fn irq_flag(&mut self, kfunc: &Kfunc, index: usize, reg: Reg) -> Check {
         let (frame, slot) = self.object_place(reg, 1, "irq flag")?;
-        let known = self.object_at(frame, slot, 1).filter(|object| object.what == What::IrqFlag);
-        let refuse = |explorer: &Self, message: &str| Err(explorer.refuse_reg(Code::Section, reg, message));
-        match (kfunc.name.as_str(), known) {
-            ("bpf_local_irq_save", None) => {
-                let id = self.new_id();
-                let at = self.at;
-                let object = Object { what: What::IrqFlag, slot, slots: 1, id, ref_id: id, depth: 0 };
-                self.make_object(frame, object)?;
+        let known =
+            self.object_at(frame, slot, 1).filter(|object| matches!(object.what, What::IrqFlag { .. }));
+        let refuse = |explorer: &Self, message: String| Err(explorer.refuse_reg(Code::Section, reg, message));
+        let locked = kfunc.name.starts_with("bpf_res_spin_");
+        let saves = matches!(kfunc.name.as_str(), "bpf_local_irq_save" | "bpf_res_spin_lock_irqsave");
+        match known {
+            None if saves => {
+                let (id, at) = (self.new_id(), self.at);
+                let what = What::IrqFlag { locked };
+                self.make_object(frame, Object { what, slot, slots: 1, id, ref_id: id, depth: 0 })?;
                 self.state.held.irqs.push(Reference { id, at });
                 Ok(())
             }
-            ("bpf_local_irq_save", Some(_)) => refuse(self, "expected uninitialized irq flag as arg#0"),
-            ("bpf_local_irq_restore", Some(object)) => {
+            Some(_) if saves => refuse(self, format!("expected uninitialized irq flag as arg#{index}")),
+            Some(object) => {
+                if object.what != (What::IrqFlag { locked }) {
+                    let names = if locked { ["native", "lock"] } else { ["lock", "native"] };
+                    let message = format!("irq flag acquired by {} kfuncs cannot be restored", names[0]);
+                    return refuse(self, format!("{message} with {} kfuncs", names[1]));
+                }
                 if self.state.held.irqs.last().map(|irq| irq.id) != Some(object.id) {
-                    return refuse(self, "cannot restore irq state out of order");
+                    return refuse(self, "cannot restore irq state out of order".to_owned());
                 }
                 self.state.held.irqs.pop();
                 self.end_object(frame, slot);
                 Ok(())
             }
-            ("bpf_local_irq_restore", None) => refuse(self, "expected an initialized irq flag as arg#0"),
-            _ => Err(self.unsupported(&format!("interrupts in {}", kfunc.name))),
+            None => refuse(self, format!("expected an initialized irq flag as arg#{index}")),
         }
     }
 

@@ -119,7 +119,7 @@ impl Explorer<'_> {
     }
 
     fn call_global(&mut self, callee: SubprogId) -> Check<Next> {
-        if self.state.held.lock.is_some() {
+        if self.state.held.is_locked() {
             let message =
                 "global function calls are not allowed while holding a lock, use static function instead";
             return Err(self.refuse(Code::Lock, message));

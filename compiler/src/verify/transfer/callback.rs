@@ -80,7 +80,7 @@ impl Explorer<'_> {
     }
 
     /// `(map, key, value)`, as helpers hand elements over.
-    pub(super) fn hand_element(&self, map: MapId, first: Reg, frame: &mut Frame) {
+    pub(in crate::verify) fn hand_element(&self, map: MapId, first: Reg, frame: &mut Frame) {
         let kinds = [Kind::Map(map), Kind::MapKey(map), Kind::MapValue(map)];
         for (kind, index) in kinds.into_iter().zip(first.index()..) {
             frame.regs[index] = Value::pointer(kind);

@@ -73,8 +73,7 @@ impl Explorer<'_> {
                 return Err(self.refuse(Code::HelperNotAllowed, message));
             }
         }
-        if self.state.held.lock.is_some() && !matches!(number, SPIN_UNLOCK | KPTR_XCHG) && number != SPIN_LOCK
-        {
+        if self.state.held.is_locked() && !matches!(number, SPIN_UNLOCK | KPTR_XCHG) && number != SPIN_LOCK {
             let message = "function calls are not allowed while holding a lock";
             return Err(self.refuse(Code::Lock, message));
         }
@@ -159,6 +158,10 @@ impl Explorer<'_> {
             Ret::RingbufMemOrNull => {
                 let kind = Kind::Memory { size: call.alloc_size, owner: MemoryOwner::Ringbuf };
                 Ok(Some(self.or_null(info, kind, call)))
+            }
+            // Not trusted: the registers lie on the task's stack.
+            Ret::Btf(name) if info.name == "bpf_task_pt_regs" => {
+                Ok(Some(Value::pointer(self.kernel_structure(name)?)))
             }
             Ret::Btf(name) => {
                 Ok(Some(Value { flags: Flags::TRUSTED, ..Value::pointer(self.kernel_structure(name)?) }))

@@ -23,7 +23,7 @@ impl Explorer<'_> {
         let Some(function) = usize::try_from(index).ok().and_then(|index| functions.get(index)) else {
             return Err(self.refuse(Code::UnsupportedKfunc, format!("the host has no function #{index}")));
         };
-        if self.state.held.lock.is_some() {
+        if self.state.held.is_locked() {
             let message = "function calls are not allowed while holding a lock";
             return Err(self.refuse(Code::Lock, message));
         }
