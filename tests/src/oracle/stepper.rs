@@ -79,6 +79,12 @@ impl Stepper<'_> {
         InsnIdx(u32::try_from(self.thread.pc).unwrap_or(u32::MAX))
     }
 
+    /// The program that executes: another one after a tail call.
+    #[must_use]
+    pub fn program(&self) -> usize {
+        self.thread.program
+    }
+
     /// How many functions are active: at least 1.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -142,6 +148,12 @@ impl Stepper<'_> {
             Some((What::MapHandle(map), 0)) => Place::Map(*map),
             Some((What::MapHandle(_), _)) | None => Place::Nowhere,
         }
+    }
+
+    /// Stack bytes that this run read before they were written.
+    #[must_use]
+    pub fn uninitialised_reads(&self) -> u64 {
+        self.machine.memory.uninitialised_reads
     }
 
     /// One instruction. The result, at the end.

@@ -19,8 +19,9 @@ use std::fmt;
 
 use brolga_compiler::isa::{Insn, InsnIdx, NoNames, listing};
 use brolga_compiler::program::SubprogId;
-use brolga_compiler::verify::{Options, Pruning, verify_observed};
+use brolga_compiler::verify::{Options, Privilege, Pruning, verify_observed};
 
+use crate::case::Element;
 use crate::engines::{Input, Module};
 use crate::generate::Generated;
 use crate::generate::mutate::mutated_with;
@@ -55,6 +56,14 @@ impl Plan {
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         Self { seed, inputs: 128, options: Options { instruction_budget: 30_000, ..Options::default() } }
+    }
+}
+
+impl Plan {
+    /// One program in eight comes from a loader that may not learn what memory held.
+    fn options_of(&self, seed: u64) -> Options {
+        let privilege = if seed % 8 == 4 { Privilege::Bpf } else { self.options.privilege };
+        Options { privilege, ..self.options.clone() }
     }
 }
 
@@ -138,7 +147,7 @@ pub fn run(plan: &Plan, runs: u64, report: &mut Report, tell: &mut dyn FnMut(&Re
     while report.runs < until && report.failure.is_none() {
         let inputs = u32::try_from((until - report.runs).min(plan.inputs.into())).unwrap_or(plan.inputs);
         let generated = program_of(seed);
-        report.failure = check(&generated, seed, inputs, &plan.options, report);
+        report.failure = check(&generated, seed, inputs, &plan.options_of(seed), report);
         seed += 1;
         tell(report);
     }
@@ -149,10 +158,11 @@ pub fn run(plan: &Plan, runs: u64, report: &mut Report, tell: &mut dyn FnMut(&Re
 pub fn minimised(failure: &Failure, plan: &Plan) -> Failure {
     // What it failed on comes first.
     let generated = Generated { input: failure.input.clone(), ..program_of(failure.seed) };
+    let options = plan.options_of(failure.seed);
     let mut best = failure.clone();
     let mut wrong = |module: &Module| {
         let candidate = Generated { module: module.clone(), ..generated.clone() };
-        let found = check(&candidate, failure.seed, plan.inputs, &plan.options, &mut Report::default());
+        let found = check(&candidate, failure.seed, plan.inputs, &options, &mut Report::default());
         let fails = found.is_some();
         best = found.unwrap_or_else(|| best.clone());
         fails
@@ -169,7 +179,32 @@ pub fn check(
     options: &Options,
     report: &mut Report,
 ) -> Option<Failure> {
-    let program = &generated.module.programs[0];
+    let Generated { module, elements, input } = generated;
+    let subject = Given { module, elements, inputs: std::slice::from_ref(input), seed };
+    check_given(&subject, inputs, options, report)
+}
+
+/// A program and what it runs on first.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Its first program is run, until it calls another.
+    pub module: &'a Module,
+    /// Elements to set before the first run.
+    pub elements: &'a [Element],
+    /// What it runs on first; not empty.
+    pub inputs: &'a [Input],
+    /// Seed of further inputs.
+    pub seed: u64,
+}
+
+/// Checks a program that came from elsewhere on its inputs, and on others like them.
+pub fn check_given(
+    given: &Given<'_>,
+    inputs: u32,
+    options: &Options,
+    report: &mut Report,
+) -> Option<Failure> {
+    let program = &given.module.programs[0];
     report.programs += 1;
     let mut pruned = Recorder::new(program);
     let accepted = verify_observed(program, options, &mut pruned).ok()?;
@@ -183,28 +218,32 @@ pub fn check(
     let subject = Subject {
         claims: Claims { program, facts: &accepted.facts, subprogs: &subprogs },
         graphs: [&whole.graph, &pruned.graph],
+        reads_unwritten: options.privilege.may_learn_addresses(),
     };
-    subject.run_all(generated, seed, inputs, report)
+    subject.run_all(given, inputs, report)
 }
 
 /// A verified program.
 struct Subject<'a> {
     claims: Claims<'a>,
     graphs: [&'a Graph; 2],
+    /// Whether the program may read stack that it has not written.
+    reads_unwritten: bool,
 }
 
 impl Subject<'_> {
-    fn run_all(&self, generated: &Generated, seed: u64, count: u32, report: &mut Report) -> Option<Failure> {
-        let mut inputs = Inputs::new(self.claims.program, seed);
+    fn run_all(&self, given: &Given<'_>, count: u32, report: &mut Report) -> Option<Failure> {
+        let mut inputs = Inputs::new(self.claims.program, given.seed);
         let mut machine = None;
-        let mut input = generated.input.clone();
+        let mut input = Input::default();
         for round in 0..count {
             if round % FRESH == 0 {
-                machine = Some(fresh(generated));
+                machine = Some(fresh(given));
             }
             let machine = machine.as_mut().expect("just made");
-            if round > 0 {
-                inputs.next(&mut input);
+            match given.inputs.get(round as usize) {
+                Some(first) => input.clone_from(first),
+                None => inputs.next(&mut input),
             }
             change_maps(machine, &mut inputs);
             report.runs += 1;
@@ -212,8 +251,8 @@ impl Subject<'_> {
             match self.run(&mut run, report) {
                 Ok(path) => inputs.took(path, &input),
                 Err(what) => {
-                    let (at, module) = (run.at(), generated.module.clone());
-                    return Some(Failure { seed, at, what, input: input.clone(), module });
+                    let (at, module) = (run.at(), given.module.clone());
+                    return Some(Failure { seed: given.seed, at, what, input: input.clone(), module });
                 }
             }
         }
@@ -243,6 +282,13 @@ impl Subject<'_> {
                 Err(fault) if fault.is_unsafe() => return Err(fault.to_string()),
                 Err(_) => return Ok(path),
             }
+            if !self.reads_unwritten && run.uninitialised_reads() > 0 {
+                return Err("read stack that nothing had written".to_owned());
+            }
+            // What a tail call leads to was verified apart.
+            if run.program() != 0 {
+                return Ok(path);
+            }
             if let Insn::Branch { .. } = program.insns[at.index()] {
                 path = (path ^ u64::from(run.at().0)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
             }
@@ -257,9 +303,9 @@ impl Subject<'_> {
     }
 }
 
-fn fresh(generated: &Generated) -> Machine {
-    let mut machine = Machine::new(&generated.module, Hooks::default());
-    for (map, key, values) in &generated.elements {
+fn fresh(given: &Given<'_>) -> Machine {
+    let mut machine = Machine::new(given.module, Hooks::default());
+    for (map, key, values) in given.elements {
         set(&mut machine, map.index(), key, values);
     }
     machine
