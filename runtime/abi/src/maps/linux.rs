@@ -1,7 +1,10 @@
 //! All map kinds of Linux, and what their definitions must be.
 //!
 //! [`super::MapKind`] are those that the runtime makes. Programs that use others can be verified; what
-//! such a map needs to exist at all is said here, as the running kernel says it (`tests/tests/map_kinds.rs`).
+//! such a map needs to exist at all is said here, as the running kernel says it (`tests/tests/map_kinds.rs`), and which helpers
+//! work on it.
+
+use crate::helpers::HelperId::{self, *};
 
 /// How many bytes keys or values may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,43 @@ pub struct LinuxMapKind {
     pub read_only: bool,
     /// Whether the kernel wants to know the types of keys and values.
     pub typed: bool,
+    /// Whether programs that may sleep can use it.
+    pub sleepable: bool,
+    /// The helpers that it is for. `None`: all that are not for other kinds.
+    helpers: Option<&'static [HelperId]>,
+}
+
+impl LinuxMapKind {
+    const fn read_only(self) -> Self {
+        Self { read_only: true, ..self }
+    }
+
+    const fn typed(self) -> Self {
+        Self { typed: true, ..self }
+    }
+
+    const fn sleepable(self) -> Self {
+        Self { sleepable: true, ..self }
+    }
+
+    const fn only(self, helpers: &'static [HelperId]) -> Self {
+        Self { helpers: Some(helpers), ..self }
+    }
+
+    /// Whether a helper that is given a map works on one of this kind.
+    #[must_use]
+    pub fn takes(&self, helper: HelperId) -> bool {
+        match (self.helpers, helper) {
+            (Some(helpers), _) => helpers.contains(&helper),
+            (None, MapLookupElem | MapUpdateElem | MapDeleteElem | KptrXchg) => true,
+            (None, MapLookupPercpuElem) => self.name.contains("percpu"),
+            // Hash tables and arrays.
+            (None, ForEachMapElem) => matches!(self.number, 1 | 2 | 5 | 6 | 9 | 10),
+            (None, _) => {
+                !LINUX_MAP_KINDS.iter().any(|kind| kind.helpers.is_some_and(|own| own.contains(&helper)))
+            }
+        }
+    }
 }
 
 impl Sizes {
@@ -68,54 +108,87 @@ const STORED: Sizes = Sizes::Between(1, 65535 - 128, 1);
 const TARGET: Sizes = Sizes::OneOf(&[4, 8]);
 
 const fn row(number: u32, name: &'static str, key: Sizes, value: Sizes, entries: Entries) -> LinuxMapKind {
-    LinuxMapKind { number, name, key, value, entries, read_only: false, typed: false }
-}
-
-const fn read_only(row: LinuxMapKind) -> LinuxMapKind {
-    LinuxMapKind { read_only: true, ..row }
+    LinuxMapKind {
+        number,
+        name,
+        key,
+        value,
+        entries,
+        read_only: false,
+        typed: false,
+        sleepable: false,
+        helpers: None,
+    }
 }
 
 /// Storage at kernel objects.
 const fn storage(number: u32, name: &'static str) -> LinuxMapKind {
-    LinuxMapKind { typed: true, ..row(number, name, WORD, STORED, Entries::Zero) }
+    row(number, name, WORD, STORED, Entries::Zero).typed().sleepable()
 }
 
 /// The kinds of maps that Linux has, from number 1 on.
 pub const LINUX_MAP_KINDS: &[LinuxMapKind] = &[
-    row(1, "hash", HASHED, HASHED, Entries::Some),
-    row(2, "array", WORD, ANY, Entries::Some),
-    row(3, "prog_array", WORD, WORD, Entries::Some),
-    row(4, "perf_event_array", WORD, WORD, Entries::Adjusted),
-    row(5, "percpu_hash", HASHED, PER_CPU, Entries::Some),
-    row(6, "percpu_array", WORD, PER_CPU, Entries::Some),
-    row(7, "stack_trace", WORD, Sizes::Between(8, 1016, 8), Entries::Some),
-    row(8, "cgroup_array", WORD, WORD, Entries::Some),
-    row(9, "lru_hash", HASHED, HASHED, Entries::Some),
-    row(10, "lru_percpu_hash", HASHED, PER_CPU, Entries::Some),
-    row(11, "lpm_trie", Sizes::Between(5, 260, 1), HASHED, Entries::Some),
-    row(12, "array_of_maps", WORD, WORD, Entries::Some),
-    row(13, "hash_of_maps", HASHED, WORD, Entries::Some),
-    read_only(row(14, "devmap", WORD, TARGET, Entries::Some)),
-    row(15, "sockmap", WORD, TARGET, Entries::Some),
-    row(16, "cpumap", WORD, TARGET, Entries::Some),
-    row(17, "xskmap", WORD, WORD, Entries::Some),
-    row(18, "sockhash", Sizes::Between(1, 512, 1), TARGET, Entries::Some),
-    row(19, "cgroup_storage", Sizes::OneOf(&[8, 16]), STORED, Entries::Zero),
-    row(20, "reuseport_sockarray", WORD, TARGET, Entries::Some),
-    row(21, "percpu_cgroup_storage", Sizes::OneOf(&[8, 16]), PER_CPU, Entries::Zero),
-    row(22, "queue", NONE, ANY, Entries::Some),
-    row(23, "stack", NONE, ANY, Entries::Some),
-    storage(24, "sk_storage"),
-    read_only(row(25, "devmap_hash", WORD, TARGET, Entries::Some)),
-    LinuxMapKind { typed: true, ..row(26, "struct_ops", WORD, ANY, Entries::Some) },
-    row(27, "ringbuf", NONE, NONE, Entries::Adjusted),
-    storage(28, "inode_storage"),
-    storage(29, "task_storage"),
-    row(30, "bloom_filter", NONE, ANY, Entries::Some),
-    row(31, "user_ringbuf", NONE, NONE, Entries::Adjusted),
-    storage(32, "cgrp_storage"),
-    row(33, "arena", NONE, NONE, Entries::Some),
-    row(34, "insn_array", WORD, Sizes::OneOf(&[16]), Entries::Some),
+    row(1, "hash", HASHED, HASHED, Entries::Some).sleepable(),
+    row(2, "array", WORD, ANY, Entries::Some).sleepable(),
+    row(3, "prog_array", WORD, WORD, Entries::Some).only(&[TailCall]),
+    row(4, "perf_event_array", WORD, WORD, Entries::Adjusted).only(&[
+        PerfEventRead,
+        PerfEventOutput,
+        PerfEventReadValue,
+        SkbOutput,
+        XdpOutput,
+    ]),
+    row(5, "percpu_hash", HASHED, PER_CPU, Entries::Some).sleepable(),
+    row(6, "percpu_array", WORD, PER_CPU, Entries::Some).sleepable(),
+    row(7, "stack_trace", WORD, Sizes::Between(8, 1016, 8), Entries::Some).only(&[GetStackid]),
+    row(8, "cgroup_array", WORD, WORD, Entries::Some).only(&[SkbUnderCgroup, CurrentTaskUnderCgroup]),
+    row(9, "lru_hash", HASHED, HASHED, Entries::Some).sleepable(),
+    row(10, "lru_percpu_hash", HASHED, PER_CPU, Entries::Some).sleepable(),
+    row(11, "lpm_trie", Sizes::Between(5, 260, 1), HASHED, Entries::Some).sleepable(),
+    row(12, "array_of_maps", WORD, WORD, Entries::Some).sleepable().only(&[MapLookupElem]),
+    row(13, "hash_of_maps", HASHED, WORD, Entries::Some).sleepable().only(&[MapLookupElem]),
+    row(14, "devmap", WORD, TARGET, Entries::Some).read_only().only(&[MapLookupElem, RedirectMap]),
+    row(15, "sockmap", WORD, TARGET, Entries::Some).only(&[
+        MapLookupElem,
+        MapUpdateElem,
+        MapDeleteElem,
+        SkRedirectMap,
+        SockMapUpdate,
+        MsgRedirectMap,
+        SkSelectReuseport,
+    ]),
+    row(16, "cpumap", WORD, TARGET, Entries::Some).only(&[RedirectMap]),
+    row(17, "xskmap", WORD, WORD, Entries::Some).only(&[MapLookupElem, RedirectMap]),
+    row(18, "sockhash", Sizes::Between(1, 512, 1), TARGET, Entries::Some).only(&[
+        MapLookupElem,
+        MapUpdateElem,
+        MapDeleteElem,
+        SockHashUpdate,
+        MsgRedirectHash,
+        SkRedirectHash,
+        SkSelectReuseport,
+    ]),
+    row(19, "cgroup_storage", Sizes::OneOf(&[8, 16]), STORED, Entries::Zero).only(&[GetLocalStorage]),
+    row(20, "reuseport_sockarray", WORD, TARGET, Entries::Some).only(&[SkSelectReuseport]),
+    row(21, "percpu_cgroup_storage", Sizes::OneOf(&[8, 16]), PER_CPU, Entries::Zero).only(&[GetLocalStorage]),
+    row(22, "queue", NONE, ANY, Entries::Some).sleepable().only(&[MapPushElem, MapPopElem, MapPeekElem]),
+    row(23, "stack", NONE, ANY, Entries::Some).sleepable().only(&[MapPushElem, MapPopElem, MapPeekElem]),
+    storage(24, "sk_storage").only(&[SkStorageGet, SkStorageDelete, KptrXchg]),
+    row(25, "devmap_hash", WORD, TARGET, Entries::Some).read_only().only(&[MapLookupElem, RedirectMap]),
+    row(26, "struct_ops", WORD, ANY, Entries::Some).typed(),
+    row(27, "ringbuf", NONE, NONE, Entries::Adjusted).sleepable().only(&[
+        RingbufOutput,
+        RingbufReserve,
+        RingbufQuery,
+        RingbufReserveDynptr,
+    ]),
+    storage(28, "inode_storage").only(&[InodeStorageGet, InodeStorageDelete, KptrXchg]),
+    storage(29, "task_storage").only(&[TaskStorageGet, TaskStorageDelete, KptrXchg]),
+    row(30, "bloom_filter", NONE, ANY, Entries::Some).only(&[MapPushElem, MapPeekElem]),
+    row(31, "user_ringbuf", NONE, NONE, Entries::Adjusted).sleepable().only(&[UserRingbufDrain]),
+    storage(32, "cgrp_storage").only(&[CgrpStorageGet, CgrpStorageDelete, KptrXchg]),
+    row(33, "arena", NONE, NONE, Entries::Some).sleepable(),
+    row(34, "insn_array", WORD, Sizes::OneOf(&[16]), Entries::Some).sleepable(),
 ];
 
 const _: () = {
