@@ -25,3 +25,4 @@ pub mod running;
 pub mod sections;
 pub mod selftests;
 pub mod soundness;
+pub mod tagged;

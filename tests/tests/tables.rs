@@ -5,6 +5,7 @@
 //! hold. A case counts for what its instructions name, not for what it was meant to show.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use brolga_abi::helpers::{HELPERS, NATIVE_HELPERS};
 use brolga_abi::maps::MAP_KINDS;
@@ -13,19 +14,16 @@ use brolga_compiler::diag::codes::CODES;
 use brolga_compiler::diag::{Code, Severity};
 use brolga_compiler::isa::table::rows;
 use brolga_compiler::isa::{CallTarget, Imm64, Insn};
+use brolga_compiler::program::{LoadOptions, load};
 use brolga_tests::case::Case;
 use brolga_tests::repo;
 use brolga_tests::runner::{case_files, read_case};
+use brolga_tests::tagged::{expectations, objects};
 
-/// Codes without a case file, and why; each is shown by its page, whose programs in C `pages.rs` compiles.
+/// Codes without a case file or a tagged object, and why; each is shown by its page, whose programs in C `pages.rs` compiles.
 const NO_CASE: &[(&str, &str)] = &[
-    ("structure-access", "needs the kernel's types"),
-    ("special-field", "needs an object: the types of its maps' values"),
-    ("lock", "needs an object: the types of its maps' values"),
-    ("section", "needs kernel functions"),
     ("dynptr", "needs a map whose values a dynptr may have"),
     ("iterator", "needs kernel functions"),
-    ("kernel-function", "needs kernel functions"),
     ("attach-target", "needs the kernel's types"),
     ("invalid-instruction", "cases are assembled, so their instructions exist"),
     ("reserved-form", "cases are assembled, so their instructions exist"),
@@ -49,6 +47,17 @@ fn cases(folders: &[&str]) -> Vec<Case> {
 
 fn refused() -> Vec<Case> {
     cases(&["verify/reject"])
+}
+
+/// Codes with which programs of objects are refused, as their tags say.
+fn tagged() -> Vec<String> {
+    let codes = |path: PathBuf| {
+        let bytes = std::fs::read(&path).expect("it is there");
+        let object = load(&bytes, &LoadOptions::default()).expect("it loads");
+        let all = expectations(object.btf.as_ref().expect("compiled with -g"));
+        all.into_values().flatten().map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    objects().into_iter().flat_map(codes).collect()
 }
 
 /// Cases that are accepted, run, and have a result to compare.
@@ -92,7 +101,7 @@ fn assert_none(missing: &[String]) {
 #[test]
 fn every_code_has_a_refused_case_named_after_it() {
     let shown: BTreeSet<String> =
-        refused().into_iter().filter_map(|case| case.refused.map(|(_, code)| code)).collect();
+        refused().into_iter().filter_map(|case| case.refused.map(|(_, code)| code)).chain(tagged()).collect();
     let excused = |name: &str| NO_CASE.iter().any(|(code, _)| *code == name);
     let rejecting = CODES.iter().filter(|row| row.severity == Severity::Reject);
     let missing: Vec<String> = rejecting

@@ -155,6 +155,27 @@ impl Explorer<'_> {
         Ok(place)
     }
 
+    /// What was found under a lock may be gone when it is given back.
+    fn forget_non_owning(&mut self) {
+        let origin = Some(self.at);
+        let left = Value { origin, ..Value::invalidated(self.options.privilege) };
+        self.state.update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = left);
+    }
+
+    /// While a lock is held, few functions are called.
+    pub(super) fn check_unlocked(&self, allowed: bool) -> Check {
+        let held = &self.state.held;
+        let lock = held.lock.or_else(|| held.res_locks.last().map(|res| res.lock));
+        match lock {
+            Some(lock) if !allowed => {
+                let message = "function calls are not allowed while holding a lock";
+                let found = self.refuse(Code::Lock, message).note(Some(lock.at), "the lock was taken here");
+                Err(Box::new(found.help("call it before the lock is taken, or after it was given back")))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// `bpf_spin_lock` and `bpf_spin_unlock`.
     pub(super) fn spin_lock(&mut self, reg: Reg, locking: Locking) -> Check {
         let value = *self.state.reg(reg);
@@ -163,11 +184,7 @@ impl Explorer<'_> {
         }
         let place = self.check_field(reg, &value, Special::SpinLock)?;
         match (locking, self.state.held.lock) {
-            (Locking::Take, Some(lock)) => {
-                let found = self.refuse_reg(Code::Lock, reg, "Locking two bpf_spin_locks are not allowed");
-                Err(Box::new(found.note(Some(lock.at), "the first was taken here")))
-            }
-            (Locking::Take, None) => {
+            (Locking::Take, _) => {
                 self.state.held.lock = Some(Lock { place, id: value.id, at: self.at });
                 Ok(())
             }
@@ -178,13 +195,13 @@ impl Explorer<'_> {
                 Err(self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock cannot be out of order"))
             }
             (Locking::GiveBack, Some(lock)) if (lock.place, lock.id) != (place, value.id) => {
-                Err(self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock of different lock"))
+                let found = self.refuse_reg(Code::Lock, reg, "bpf_spin_unlock of different lock");
+                let found = found.note(Some(lock.at), "this lock is held");
+                Err(Box::new(found.help("give back the lock by the very pointer by which it was taken")))
             }
             (Locking::GiveBack, Some(_)) => {
                 self.state.held.lock = None;
-                // What was found under the lock may be gone.
-                self.state
-                    .update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNKNOWN);
+                self.forget_non_owning();
                 Ok(())
             }
         }
@@ -224,8 +241,7 @@ impl Explorer<'_> {
                     return Err(self.refuse_reg(Code::Lock, reg, format!("{what} cannot be out of order")));
                 }
                 self.state.held.res_locks.pop();
-                self.state
-                    .update(|value| value.flags.has(Flags::NON_OWNING), |value| *value = Value::UNKNOWN);
+                self.forget_non_owning();
                 Ok(())
             }
         }

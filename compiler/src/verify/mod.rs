@@ -23,6 +23,8 @@
 //!   says; the map fits the helper.
 //! - **Calls** (`transfer::call`): static functions as if inlined; global ones apart, by their types; no stack
 //!   pointer is returned.
+//! - **Objects** (`records`, `kfuncs::graph`, `kptrs`): special fields are touched by what is for them only; a list or a tree
+//!   under the lock beside it; what is put in is owned no more, and gone when the lock is given back.
 //! - **Ends** (`transfer::call`, `depth`): `r0` is initialised and within the kind's range; all frames of a chain
 //!   of calls fit in 512 bytes, 256 before tail calls.
 //! - **Privilege** (`privilege`): without `CAP_PERFMON` no pointer gets where the loader could read it, nor is

@@ -233,10 +233,7 @@ impl Explorer<'_> {
             || ["bpf_iter_num_", "bpf_res_spin_", "bpf_stream_"]
                 .iter()
                 .any(|start| kfunc.name.starts_with(start));
-        if self.state.held.is_locked() && !allowed {
-            let message = "function calls are not allowed while holding a lock";
-            return Err(self.refuse(Code::Lock, message));
-        }
+        self.check_unlocked(allowed)?;
         if kfunc.has(table::SLEEPABLE) && !self.sleepable() {
             let message = format!("program must be sleepable to call sleepable kfunc {}", kfunc.name);
             return Err(self.refuse(Code::KernelFunction, message));

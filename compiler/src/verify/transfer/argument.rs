@@ -494,16 +494,13 @@ impl Explorer<'_> {
                 );
                 Err(self.refuse_reg(Code::ArgumentType, request.reg, message))
             }
-            Kind::Btf(pointer) if value.flags.has(Flags::TRUSTED) => {
-                self.check_structure(request, pointer).map(|_| ())
-            }
+            Kind::Btf(pointer) => self.check_structure(request, pointer).map(|_| ()),
             Kind::Uninit
             | Kind::Scalar
             | Kind::Context
             | Kind::PacketEnd
             | Kind::Map(_)
             | Kind::Socket(_)
-            | Kind::Btf(_)
             | Kind::FlowKeys
             | Kind::Buffer(Buffer::Tracepoint)
             | Kind::Func(_)

@@ -6,7 +6,7 @@ use brolga_abi::helpers::HelperInfo;
 use brolga_abi::kinds::PROGRAM_KINDS;
 use brolga_abi::{Arg, AttachType, HelperId, MapKind, ProgramKind, Ret};
 
-use super::argument::{Call, SPIN_LOCK, SPIN_UNLOCK};
+use super::argument::{Call, SPIN_UNLOCK};
 use super::compat::kind;
 use crate::diag::Code;
 use crate::isa::Reg;
@@ -73,10 +73,7 @@ impl Explorer<'_> {
                 return Err(self.refuse(Code::HelperNotAllowed, message));
             }
         }
-        if self.state.held.is_locked() && !matches!(number, SPIN_UNLOCK | KPTR_XCHG) && number != SPIN_LOCK {
-            let message = "function calls are not allowed while holding a lock";
-            return Err(self.refuse(Code::Lock, message));
-        }
+        self.check_unlocked(number == SPIN_UNLOCK)?;
         let mut call = Call::default();
         for (index, reg) in RegSet::args(info.args.len()).iter().enumerate() {
             if info.args[index] != Arg::Unchecked {
