@@ -23,6 +23,7 @@ const OBJECTS: &[(&str, &[&str])] = &[
     ("reference", &[]),
     ("return", &[]),
     ("several", &[]),
+    ("stack_key", &["--unprivileged=bpf"]),
     ("stack_size", &[]),
 ];
 
@@ -213,4 +214,13 @@ fn colours_are_chosen() {
     assert!(!brolga(&["--color", "never", "verify", path]).exits(1).contains('\x1b'));
     let both = brolga(&["verify", path, "--log", "--format", "json"]);
     both.fails("--log is text");
+}
+
+/// The example in the README is what is printed.
+#[test]
+fn the_readme_shows_a_message() {
+    let run = verify("null", &["--program", "checked_another"]);
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
+    let (_, message) = run.exits(1).split_once('\n').expect("a verdict before the message");
+    assert!(readme.contains(message), "the README does not show\n{message}");
 }

@@ -13,6 +13,7 @@ use brolga_compiler::diag::{Code, Diagnostic, Severity};
 use brolga_compiler::pipeline::{Unit, obstacles};
 use brolga_compiler::program::{LoadOptions, Target, load};
 use brolga_compiler::verify::{Options, Privilege, verify};
+use brolga_tests::rebuild::rebuilt;
 use brolga_tests::repo;
 
 fn directory() -> PathBuf {
@@ -153,5 +154,20 @@ fn pages_have_one_form() {
         assert!(page.ends_with("```\n"), "the page of `{}` ends with the mended program", row.name);
         let why = if row.severity == Severity::Reject { "Linux" } else { "Brolga" };
         assert!(row.meaning().contains(why), "the page of `{}` does not say why {why} does it", row.name);
+    }
+}
+
+#[test]
+fn objects_are_what_their_sources_say() {
+    let directory = repo::root().join("tests/cases/diagnostics");
+    let Some(rebuilt) = rebuilt(&directory) else { return };
+    for path in repo::files("tests/cases/diagnostics", &["o"]) {
+        let name = path.file_name().expect("a file");
+        let made = std::fs::read(rebuilt.path().join(name)).expect("it was built");
+        assert!(
+            made == std::fs::read(&path).expect("a file"),
+            "{} is out of date: run build.sh",
+            path.display()
+        );
     }
 }

@@ -99,11 +99,12 @@ pub struct CodeInfo {
 }
 
 impl CodeInfo {
-    /// The page's text before the first example, without its heading.
+    /// The page's text before the sentence that leads to the first example, without its heading.
     #[must_use]
     pub fn meaning(&self) -> &'static str {
         let text = self.page.split_once('\n').map_or("", |(_, rest)| rest);
-        text.split("\n```").next().unwrap_or_default().trim()
+        let text = text.split("\n```").next().unwrap_or_default().trim();
+        text.rsplit_once("\n\n").map_or(text, |(text, _)| text)
     }
 
     /// The first sentence of the page, without its full stop.

@@ -84,6 +84,30 @@ pub(super) fn mentions(text: &str, word: &str) -> bool {
     })
 }
 
+/// An argument of the call that the line's column names, if it is written on this line.
+pub(super) fn argument<'a>(line: &SourceLine<'a>, index: usize) -> Option<&'a str> {
+    let (_, call) = split(line)?;
+    let inside = &call[call.find('(')? + 1..];
+    let (mut depth, mut start, mut count) = (0, 0, 0);
+    for (at, byte) in inside.bytes().enumerate() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' | b',' if depth == 0 => {
+                if count == index {
+                    return Some(inside[start..at].trim());
+                }
+                if byte != b',' {
+                    return None;
+                }
+                (start, count) = (at + 1, count + 1);
+            }
+            b')' | b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Whether a text is a name.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_word) && !text.as_bytes()[0].is_ascii_digit()
@@ -118,6 +142,16 @@ mod tests {
         assert_eq!(index(&line("\tslots->slot[queue] += 1;", 2)), Some("queue"));
         assert_eq!(index(&line("\tslot[f(x)] = 1;", 2)), None);
         assert_eq!(index(&line("\tslot[", 2)), None);
+    }
+
+    #[test]
+    fn arguments_are_counted() {
+        let call = line("\tvalue = lookup(&m, &key[f(1, 2)], 3);", 10);
+        assert_eq!(
+            [0, 1, 2, 3].map(|index| argument(&call, index)),
+            [Some("&m"), Some("&key[f(1, 2)]"), Some("3"), None]
+        );
+        assert_eq!(argument(&line("\tlookup(&m,", 2), 1), None);
     }
 
     #[test]

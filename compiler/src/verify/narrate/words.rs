@@ -11,6 +11,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Insn, InsnIdx, Operand, Reg};
 use crate::verify::explore::Explorer;
 use crate::verify::scalar::Scalar;
+use crate::verify::stack::Byte;
 use crate::verify::value::{Kind, Value};
 
 /// Adds words to a finding about what a register holds.
@@ -27,6 +28,7 @@ pub(super) fn of_value(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
         Code::ReturnValue => returned(story, found),
         Code::PointerArithmetic | Code::PointerOffset => arithmetic(story, found),
         Code::UninitRegister => uninit(story, found),
+        Code::UninitStack => unwritten(story, found),
         _ => made(story, found),
     }
 }
@@ -136,6 +138,7 @@ fn made(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
         None => found.label(format!("{} is {what}", story.called())),
     };
     match (story.history.origin, story.value.origin) {
+        (Origin::Given(Reg::R10), _) => found,
         (Origin::Given(given), _) => {
             found.note(None, format!("the function got it in `{given}`, its {} argument", ordinal(given)))
         }
@@ -298,6 +301,41 @@ fn uninit(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
         found
     } else {
         found.help("give every variable a value on every path before it is read")
+    }
+}
+
+/// Memory on the stack that is read and was not written.
+fn unwritten(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
+    let explorer = story.explorer;
+    let size: Option<i32> = found.message.rsplit_once("size ").and_then(|(_, size)| size.parse().ok());
+    let start = story.value.constant_offset().and_then(|off| i32::try_from(off).ok());
+    let (Kind::Stack { frame }, Some(size), Some(start)) = (story.value.kind, size, start) else {
+        return found.label("reads memory of the stack that was not written");
+    };
+    // What an instruction adds to the pointer is in the message alone.
+    let handed = matches!(story.insn(explorer.at), Insn::Call(_));
+    let stack = &explorer.state.frame(frame.into()).stack;
+    let within = |at: i32| (-512..0).contains(&at) && stack.byte(at) == Byte::Invalid;
+    let missing: Vec<i32> = (0..size.clamp(0, 512)).filter(|byte| within(start + byte)).collect();
+    let label = match (&missing[..], handed) {
+        ([first, .., last], true) if missing.len() < size.unsigned_abs() as usize => {
+            let gaps = (last - first + 1).unsigned_abs() as usize > missing.len();
+            let some = if gaps { format!("{} of ", missing.len()) } else { String::new() };
+            format!("all {size} bytes are read, and {some}bytes {first} to {last} were never written")
+        }
+        ([byte], true) if size > 1 => format!("all {size} bytes are read, and byte {byte} was never written"),
+        _ => format!("reads {size} bytes of the stack that were never written"),
+    };
+    let found = found.label(label);
+    let line = explorer.program.line_of(explorer.at);
+    let argument = line.as_ref().and_then(|line| names::argument(line, story.reg.index().checked_sub(1)?));
+    match argument.and_then(|argument| argument.strip_prefix('&')).filter(|name| names::is_name(name)) {
+        Some(name) => found
+            .help(format!(
+                "set all of `{name}` before it is handed over; padding between its members is read too"
+            ))
+            .repair(format!("__builtin_memset(&{name}, 0, sizeof({name}));")),
+        None => found,
     }
 }
 
