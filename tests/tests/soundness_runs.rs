@@ -52,7 +52,7 @@ fn object(path: &Path, frames: &[Input], report: &mut Report) {
     for program in object.programs.iter().filter(|p| p.kind == Some(ProgramKind::Xdp)) {
         let module = Module::single(program.clone());
         let given = Given { module: &module, elements: &[], inputs: frames, seed: 7 };
-        let failure = check_given(&given, 80, &Options::default(), report);
+        let failure = check_given(&given, 40, &Options::default(), report);
         assert!(failure.is_none(), "{}, {}: {}", path.display(), program.name, failure.unwrap());
     }
 }

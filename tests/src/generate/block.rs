@@ -2,6 +2,8 @@
 //!
 //! A statement leaves every scalar register initialised and every pointer register as it was.
 
+mod bounds;
+mod journeys;
 mod proofs;
 
 use brolga_abi::{HelperId, NativeKind};

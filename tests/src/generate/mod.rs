@@ -137,6 +137,12 @@ pub(crate) enum SubprogKind {
     Index,
     /// A helper calls it with a round and a pointer.
     Callback,
+    /// It uses an offset that is in its caller's stack.
+    Reader,
+    /// It writes an offset into its caller's stack.
+    Writer,
+    /// A helper calls it; it counts in its caller's stack.
+    Counter,
     /// It is verified apart.
     Global,
 }
@@ -184,8 +190,8 @@ fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, profile: Profile, subp
     text.place(subprog.start);
     let out = text.label();
     match subprog.kind {
-        SubprogKind::Static | SubprogKind::Index => {}
-        SubprogKind::Callback => text.mov(Reg::R1, Reg::R2),
+        SubprogKind::Static | SubprogKind::Index | SubprogKind::Reader | SubprogKind::Writer => {}
+        SubprogKind::Callback | SubprogKind::Counter => text.mov(Reg::R1, Reg::R2),
         SubprogKind::Global => {
             text.mov_imm(Reg::R0, 0);
             text.branch(Cond::Eq, Width::W64, Reg::R1, Operand::Imm(0), out);
@@ -206,6 +212,9 @@ fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, profile: Profile, subp
     let mut block = Block { rng, text, scalars, region, kind, subprogs, depth, loops: 0, profile };
     match (subprog.kind, profile) {
         (SubprogKind::Index, _) => block.index_body(),
+        (SubprogKind::Reader, _) => block.reader_body(),
+        (SubprogKind::Writer, _) => block.writer_body(),
+        (SubprogKind::Counter, _) => block.counter_body(),
         (_, Profile::Results) => {
             for _ in 0..2 + block.rng.below(6) {
                 block.statement(1);

@@ -15,17 +15,10 @@ const SCRATCH: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
 /// Slots of a function's own: below the scalars and the spilled pointers.
 const SLOT: i16 = -SCALARS - 16;
 
-/// What is known of a number.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    lo: i64,
-    hi: i64,
-}
-
 impl Block<'_> {
     /// One statement.
     pub fn proof(&mut self, nesting: u32) {
-        match self.rng.below(16) {
+        match self.rng.below(21) {
             0..=3 => self.bounded_access(),
             4 | 5 => self.joined_access(),
             6 | 7 => self.probe(),
@@ -36,12 +29,13 @@ impl Block<'_> {
             12 => self.guarded_later(),
             13 => self.call_back(nesting),
             14 => self.call_global(),
-            _ => self.returned_index(),
+            15 => self.returned_index(),
+            _ => self.journey(),
         }
     }
 
     /// Gives a register a number that depends on the input, as a rule.
-    fn unknown(&mut self, reg: Reg) {
+    pub(super) fn unknown(&mut self, reg: Reg) {
         match self.region {
             Some(region) if !self.rng.one_in(8) => {
                 let size = self.rng.pick(SIZES);
@@ -54,191 +48,24 @@ impl Block<'_> {
     }
 
     /// Two scratch registers, one for a number and one for a pointer.
-    fn scratch(&mut self) -> (Reg, Reg) {
+    pub(super) fn scratch(&mut self) -> (Reg, Reg) {
         let first = self.rng.below(5) as usize;
         let second = (first + 1 + self.rng.below(4) as usize) % 5;
         (SCRATCH[first], SCRATCH[second])
     }
 
     /// The third of three registers.
-    fn another(&self, a: Reg, b: Reg) -> Reg {
+    pub(super) fn another(&self, a: Reg, b: Reg) -> Reg {
         SCRATCH.into_iter().find(|r| *r != a && *r != b).expect("there are five")
     }
 
-    fn alu32(&mut self, op: AluOp, dst: Reg, src: Operand) {
+    pub(super) fn alu32(&mut self, op: AluOp, dst: Reg, src: Operand) {
         self.text.push(Insn::Alu { op, width: Width::W32, dst, src });
     }
 
-    fn branch_imm(&mut self, cond: Cond, width: Width, dst: Reg, imm: i64, to: Label) {
+    pub(super) fn branch_imm(&mut self, cond: Cond, width: Width, dst: Reg, imm: i64, to: Label) {
         let imm = i32::try_from(imm).expect("bounds are small");
         self.text.branch(cond, width, dst, Operand::Imm(imm), to);
-    }
-
-    /// Leaves `reg` in 0..=max, or goes to `skip`. What it is exactly is the result.
-    fn bound(&mut self, reg: Reg, max: i64, skip: Label) -> Bounds {
-        let hi = match self.rng.below(3) {
-            0 => self.bound_by_arithmetic(reg, max, skip),
-            1 => self.bound_unsigned(reg, max, skip),
-            _ => self.bound_signed(reg, max, skip),
-        };
-        Bounds { lo: 0, hi }
-    }
-
-    fn bound_by_arithmetic(&mut self, reg: Reg, max: i64, skip: Label) -> i64 {
-        let mask = mask_within(max);
-        match self.rng.below(6) {
-            0 => {
-                self.text.alu(AluOp::And, reg, small(mask));
-                mask
-            }
-            1 => {
-                self.branch_imm(Cond::Set, Width::W64, reg, !mask, skip);
-                mask
-            }
-            2 => {
-                let bits = i64::from(mask.count_ones()).max(1);
-                self.text.alu(AluOp::Rsh, reg, small(64 - bits));
-                mask.max(1)
-            }
-            3 => {
-                let bits = i64::from(mask.count_ones()).max(1);
-                self.alu32(AluOp::Rsh, reg, small(32 - bits));
-                mask.max(1)
-            }
-            4 if mask > 0 => {
-                self.text.alu(AluOp::And, reg, small(mask));
-                self.branch_imm(Cond::Eq, Width::W64, reg, mask, skip);
-                mask - 1
-            }
-            _ => {
-                // Bounded by another number, which is bounded.
-                let other = self.another(reg, reg);
-                self.text.alu(AluOp::And, other, small(mask));
-                let cond = self.rng.pick(&[Cond::Gt, Cond::Ge]);
-                self.text.branch(cond, Width::W64, reg, Operand::Reg(other), skip);
-                mask
-            }
-        }
-    }
-
-    fn bound_unsigned(&mut self, reg: Reg, max: i64, skip: Label) -> i64 {
-        match self.rng.below(5) {
-            0 => self.branch_imm(Cond::Gt, Width::W64, reg, max, skip),
-            1 => {
-                self.branch_imm(Cond::Gt, Width::W32, reg, max, skip);
-                self.alu32(AluOp::Mov, reg, Operand::Reg(reg));
-            }
-            2 => self.branch_imm(Cond::Ge, Width::W64, reg, max + 1, skip),
-            3 => {
-                let fine = self.text.label();
-                self.branch_imm(Cond::Lt, Width::W64, reg, max + 1, fine);
-                self.text.jump(Insn::Ja { off: 0 }, skip);
-                self.text.place(fine);
-            }
-            _ => {
-                let other = self.another(reg, reg);
-                self.text.alu(AluOp::Mov, other, small(max));
-                self.text.branch(Cond::Lt, Width::W64, other, Operand::Reg(reg), skip);
-            }
-        }
-        max
-    }
-
-    fn bound_signed(&mut self, reg: Reg, max: i64, skip: Label) -> i64 {
-        let (w32, w64) = (Width::W32, Width::W64);
-        match self.rng.below(6) {
-            0 => {
-                self.branch_imm(Cond::Sgt, w64, reg, max, skip);
-                self.branch_imm(Cond::Slt, w64, reg, 0, skip);
-            }
-            1 => {
-                self.alu32(AluOp::Mov, reg, Operand::Reg(reg));
-                self.branch_imm(Cond::Slt, w32, reg, 0, skip);
-                self.branch_imm(Cond::Sge, w32, reg, max + 1, skip);
-            }
-            2 => {
-                self.branch_imm(Cond::Sgt, w32, reg, max, skip);
-                self.branch_imm(Cond::Slt, w32, reg, 0, skip);
-                self.text.alu(AluOp::Lsh, reg, small(32));
-                let op = self.rng.pick(&[AluOp::Arsh, AluOp::Rsh]);
-                self.text.alu(op, reg, small(32));
-            }
-            3 => {
-                let from = self.rng.pick(&[Size::B, Size::H, Size::W]);
-                self.text.push(Insn::MovSx { width: w64, from, dst: reg, src: reg });
-                self.branch_imm(Cond::Slt, w64, reg, 0, skip);
-                self.branch_imm(Cond::Sgt, w64, reg, max, skip);
-            }
-            4 => {
-                // 32 bits, from below zero: then moved up.
-                let half = max / 2;
-                self.branch_imm(Cond::Slt, w32, reg, -half, skip);
-                self.branch_imm(Cond::Sgt, w32, reg, half, skip);
-                self.text.push(Insn::MovSx { width: w64, from: Size::W, dst: reg, src: reg });
-                self.text.alu(AluOp::Add, reg, small(half));
-                return 2 * half;
-            }
-            _ => {
-                let fine = self.text.label();
-                self.text.alu(AluOp::And, reg, small(0xff));
-                self.branch_imm(Cond::Sle, w32, reg, max, fine);
-                self.text.jump(Insn::Ja { off: 0 }, skip);
-                self.text.place(fine);
-            }
-        }
-        max
-    }
-
-    /// Arithmetic on a bounded number; the result is in 0..=limit where the input was.
-    fn adorn(&mut self, reg: Reg, known: Bounds, limit: i64) -> Bounds {
-        let Bounds { lo, hi } = known;
-        let room = limit - hi;
-        let width = self.rng.pick(&[Width::W32, Width::W64]);
-        let mut alu = |op, src| self.text.push(Insn::Alu { op, width, dst: reg, src });
-        match self.rng.below(9) {
-            0 if room > 0 => {
-                let by = i64::from(self.rng.below(u32::try_from(room).unwrap_or(1)) + 1);
-                alu(AluOp::Add, small(by));
-                Bounds { lo: lo + by, hi: hi + by }
-            }
-            1 if 2 * hi <= limit => {
-                alu(AluOp::Mul, small(2));
-                Bounds { lo: 2 * lo, hi: 2 * hi }
-            }
-            2 if 4 * hi <= limit => {
-                alu(AluOp::Lsh, small(2));
-                Bounds { lo: 4 * lo, hi: 4 * hi }
-            }
-            3 => {
-                alu(AluOp::Rsh, small(1));
-                Bounds { lo: lo >> 1, hi: hi >> 1 }
-            }
-            4 => {
-                // Upside down: hi - reg.
-                self.text.push(Insn::Neg { width, dst: reg });
-                self.text.push(Insn::Alu { op: AluOp::Add, width, dst: reg, src: small(hi) });
-                Bounds { lo: 0, hi: hi - lo }
-            }
-            5 if hi >= 0 => {
-                let ones = (1i64 << (64 - hi.leading_zeros())) - 1;
-                if ones > limit {
-                    return known;
-                }
-                let op = self.rng.pick(&[AluOp::Xor, AluOp::Or]);
-                let by = i64::from(self.rng.below(u32::try_from(ones + 1).expect("bounds are small")));
-                self.text.push(Insn::Alu { op, width, dst: reg, src: small(by) });
-                Bounds { lo: 0, hi: ones }
-            }
-            6 => {
-                alu(AluOp::Arsh, small(1));
-                Bounds { lo: lo >> 1, hi: hi >> 1 }
-            }
-            7 if lo > 0 => {
-                alu(AluOp::Sub, small(lo));
-                Bounds { lo: 0, hi: hi - lo }
-            }
-            _ => known,
-        }
     }
 
     /// Uses a number in 0..=hi as an offset, exactly at the edge of what is there.
@@ -324,7 +151,7 @@ impl Block<'_> {
     }
 
     /// An access that neither loads into nor stores from some registers.
-    fn access_at(&mut self, base: Reg, size: Size, off: i16, but: &[Reg]) {
+    pub(super) fn access_at(&mut self, base: Reg, size: Size, off: i16, but: &[Reg]) {
         let scalars = self.scalars.clone();
         self.scalars.retain(|r| !but.contains(r));
         self.access(base, size, off);
@@ -631,7 +458,7 @@ impl Block<'_> {
         self.text.place(done);
     }
 
-    fn new_subprog(&mut self, kind: SubprogKind) -> Option<Label> {
+    pub(super) fn new_subprog(&mut self, kind: SubprogKind) -> Option<Label> {
         if self.depth + 1 >= super::MAX_DEPTH || self.subprogs.len() >= super::MAX_SUBPROGS {
             return None;
         }
@@ -676,13 +503,3 @@ impl Block<'_> {
 
 /// The greatest offset that [`Block::index_body`] returns.
 const INDEX_MAX: i64 = 12;
-
-/// An immediate.
-fn small(x: i64) -> Operand {
-    Operand::Imm(i32::try_from(x).expect("bounds are small"))
-}
-
-/// The most low ones that are no more than `max`.
-fn mask_within(max: i64) -> i64 {
-    (1 << (63 - (max + 1).leading_zeros())) - 1
-}
