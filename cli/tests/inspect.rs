@@ -92,7 +92,7 @@ fn names_cannot_steer_terminals() {
     let name = listed.json()[0]["programs"][0]["name"].as_str().expect("a name").to_owned();
     assert!(name.len() >= 2, "{name}");
     let (mut from, to) =
-        (format!("\0{name}\0").into_bytes(), format!("\0{}\x1b\x07\0", &name[2..]).into_bytes());
+        (format!("\0{name}\0").into_bytes(), format!("\0{}\x1b\n\0", &name[2..]).into_bytes());
     from.truncate(to.len());
     let mut found = 0;
     for at in 0..object.len() - from.len() {
@@ -107,8 +107,13 @@ fn names_cannot_steer_terminals() {
     let path = path.path().to_str().expect("text");
     let text = brolga(&["inspect", path, "--btf", "own"]);
     let said = format!("{}{}", text.exits(0), text.stderr);
-    assert!(said.contains(&format!("{}\\u001b\\u0007", &name[2..])), "{said}");
-    assert!(!said.contains(['\x1b', '\x07']), "{said}");
+    assert!(said.contains(&format!("{}\\u001b\\u000a", &name[2..])), "{said}");
+    assert!(!said.contains('\x1b'), "{said}");
+    for command in ["verify", "disasm"] {
+        let run = brolga(&[command, path, "--btf", "own"]);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(said.contains(&name[2..]) && !said.contains(&format!("{}\\u001b\n", &name[2..])), "{said}");
+    }
     let missing = brolga(&["inspect", path, "--btf", "own", "--program", "p\x1b]0;owned\x07"]);
     missing.exits(2);
     assert!(missing.stderr.contains("p\\u001b]0;owned\\u0007"), "{}", missing.stderr);

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::args::{DisasmArgs, Format};
 use crate::failure::Failure;
 use crate::io::Out;
+use crate::io::{outln, outp};
 use crate::kernels::KernelSource;
 use crate::objects;
 use crate::style::{DIM, HEADING, WARNING};
@@ -62,7 +63,7 @@ fn line_at(program: &Program, at: InsnIdx) -> Option<SourceLine<'_>> {
 
 fn text(program: &Program, names: &[&str], out: &mut Out) -> std::io::Result<()> {
     let kind = program.kind.map_or("unknown kind", |kind| kind.info().name);
-    writeln!(
+    outln!(
         out,
         "{HEADING}{}{HEADING:#} {DIM}({kind}, section {}, {} instructions){DIM:#}",
         program.name,
@@ -70,34 +71,34 @@ fn text(program: &Program, names: &[&str], out: &mut Out) -> std::io::Result<()>
         program.insns.len()
     )?;
     for finding in &program.findings {
-        writeln!(out, "{WARNING}{}{WARNING:#}: {}", finding.code.info().name, finding.message)?;
+        outln!(out, "{WARNING}{}{WARNING:#}: {}", finding.code.info().name, finding.message)?;
     }
     let digits = program.insns.len().saturating_sub(1).max(1).ilog10() as usize + 1;
     let mut last_text = "";
     for (at, insn) in (0..).map(InsnIdx).zip(&program.insns) {
         if let Some(name) = function_at(program, at) {
-            writeln!(out, "\n{HEADING}{name}:{HEADING:#}")?;
+            outln!(out, "\n{HEADING}{name}:{HEADING:#}")?;
             last_text = "";
         }
         if let Some(line) = line_at(program, at) {
             let place = format!("{}:{}", line.file, line.line);
             let code = line.text.trim();
             if code != last_text || code.is_empty() {
-                writeln!(out, "{DIM}; {place}  {code}{DIM:#}")?;
+                outln!(out, "{DIM}; {place}  {code}{DIM:#}")?;
             }
             last_text = code;
         }
         if *insn == Insn::SecondSlot {
             continue;
         }
-        write!(out, "{at:>digits$}: {}", disasm(insn, names))?;
+        outp!(out, "{at:>digits$}: {}", disasm(insn, names))?;
         match target(program, at, insn) {
             Some((target, true)) => {
-                writeln!(out, "  {DIM}; {}{DIM:#}", function_at(program, target).unwrap_or("?"))?;
+                outln!(out, "  {DIM}; {}{DIM:#}", function_at(program, target).unwrap_or("?"))?;
             }
-            Some((target, false)) => writeln!(out, "  {DIM}; to {target}{DIM:#}")?,
+            Some((target, false)) => outln!(out, "  {DIM}; to {target}{DIM:#}")?,
             None => match program.core.at(at) {
-                Some(relocation) => writeln!(out, "  {DIM}; {}{DIM:#}", core(relocation))?,
+                Some(relocation) => outln!(out, "  {DIM}; {}{DIM:#}", core(relocation))?,
                 None => writeln!(out)?,
             },
         }

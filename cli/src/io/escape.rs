@@ -1,8 +1,8 @@
 //! Names and messages of others reach terminals as text alone: what would steer a terminal is escaped.
 //!
 //! The streams in [`super`] write through this, so that no command can forget it. Of what begins with an escape, only
-//! the colours of [`crate::style`] pass: a name can make itself bold, and nothing more. Names with line breaks are not
-//! found out. Escapes have the form of JSON's, since what is printed may be that.
+//! the colours of [`crate::style`] pass: a name can make itself bold, and nothing more. Line breaks pass here:
+//! whoever prints names says which are meant ([`super::put`]). Escapes have the form of JSON's, since what is printed may be that.
 
 use std::io::{Result, Write};
 

@@ -46,10 +46,31 @@ pub fn width() -> usize {
     terminal.map_or(140, |(width, _)| usize::from(width.0).max(40))
 }
 
+/// Writes text that stays on its line: line breaks that names bring along are escaped, as what steers a terminal is. Those that
+/// the format begins with are meant.
+pub fn put(out: &mut (impl Write + ?Sized), text: std::fmt::Arguments<'_>, end: &str) -> std::io::Result<()> {
+    let text = text.to_string();
+    let rest = text.trim_start_matches('\n');
+    let breaks = &text[..text.len() - rest.len()];
+    out.write_all(format!("{breaks}{}{end}", rest.replace('\n', "\\u000a")).as_bytes())
+}
+
+/// [`put`] with a line end.
+macro_rules! outln {
+    ($out:expr, $($text:tt)*) => { $crate::io::put($out, format_args!($($text)*), "\n") };
+}
+
+/// [`put`] without a line end.
+macro_rules! outp {
+    ($out:expr, $($text:tt)*) => { $crate::io::put($out, format_args!($($text)*), "") };
+}
+
+pub(crate) use {outln, outp};
+
 /// Prints a line on standard error. Where that is closed, nobody is told.
 pub fn say(line: std::fmt::Arguments<'_>) {
     let mut stderr = stderr();
-    let _ = writeln!(stderr, "{line}").and_then(|()| stderr.flush());
+    let _ = put(&mut stderr, line, "\n").and_then(|()| stderr.flush());
 }
 
 /// Most bytes of an object or another file that is read whole.

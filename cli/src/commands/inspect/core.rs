@@ -1,7 +1,6 @@
 //! CO-RE relocations, and what they resolved to.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use brolga_compiler::btf::relo::Outcome;
 use brolga_compiler::isa::InsnIdx;
@@ -9,6 +8,7 @@ use brolga_compiler::program::{CoreRelocation, KernelTypes, Program};
 use serde::Serialize;
 
 use crate::io::Out;
+use crate::io::{outln, outp};
 use crate::style::{DIM, WARNING};
 
 #[derive(Serialize)]
@@ -75,22 +75,22 @@ impl CoreReport {
         let mut groups: Vec<_> = groups.into_values().collect();
         groups.sort_by_key(|group| group[0].insn);
         if !groups.is_empty() {
-            writeln!(out, "    CO-RE relocations:")?;
+            outln!(out, "    CO-RE relocations:")?;
         }
         for group in groups {
             let first = group[0];
-            write!(out, "      {:14} {} ", first.kind, first.local)?;
+            outp!(out, "      {:14} {} ", first.kind, first.local)?;
             match first.value {
-                Some(value) if first.poisoned => write!(out, "{WARNING}{value}, of another size{WARNING:#}")?,
-                Some(value) => write!(out, "= {value}")?,
-                None => write!(out, "{WARNING}missing{WARNING:#}")?,
+                Some(value) if first.poisoned => outp!(out, "{WARNING}{value}, of another size{WARNING:#}")?,
+                Some(value) => outp!(out, "= {value}")?,
+                None => outp!(out, "{WARNING}missing{WARNING:#}")?,
             }
             if let Some(target) = &first.target {
                 let module = target.module.as_deref().map_or_else(String::new, |name| format!(" of {name}"));
-                write!(out, " {DIM}as {}, type {}{module}{DIM:#}", target.spec, target.id)?;
+                outp!(out, " {DIM}as {}, type {}{module}{DIM:#}", target.spec, target.id)?;
             }
             let at: Vec<String> = group.iter().map(|one| one.insn.to_string()).collect();
-            writeln!(out, " {DIM}at {}{DIM:#}", at.join(", "))?;
+            outln!(out, " {DIM}at {}{DIM:#}", at.join(", "))?;
         }
         Ok(())
     }

@@ -1,13 +1,12 @@
 //! Externs: what the object leaves to the kernel to define, and what it resolves to.
 
-use std::io::Write;
-
 use brolga_compiler::btf::Btf;
 use brolga_compiler::program::{Extern, ExternKind, KernelTypes, Object, Resolution};
 use serde::Serialize;
 
 use super::names::type_name;
 use crate::io::Out;
+use crate::io::outln;
 use crate::style::{DIM, WARNING};
 use crate::value::{Value, decode};
 
@@ -100,7 +99,7 @@ impl<'a> ExternReport<'a> {
     pub(super) fn text(&self, out: &mut Out) -> std::io::Result<()> {
         let ty = self.ty.as_deref().unwrap_or("?");
         let weak = if self.weak { " weak" } else { "" };
-        writeln!(out, "  {:24} {ty:20} {DIM}{}{weak}{DIM:#} {}", self.name, self.kind, self.text)
+        outln!(out, "  {:24} {ty:20} {DIM}{}{weak}{DIM:#} {}", self.name, self.kind, self.text)
     }
 }
 

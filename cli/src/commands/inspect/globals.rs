@@ -1,7 +1,5 @@
 //! Global data: variables with their types and initial values.
 
-use std::io::Write;
-
 use brolga_compiler::btf::Btf;
 use brolga_compiler::isa::Endianness;
 use brolga_compiler::program::{GlobalData, MapDef, Variable};
@@ -9,6 +7,7 @@ use serde::Serialize;
 
 use super::names::type_name;
 use crate::io::Out;
+use crate::io::outln;
 use crate::style::{DIM, HEADING};
 use crate::value::{Value, decode, type_of};
 
@@ -45,7 +44,7 @@ impl<'a> GlobalReport<'a> {
 
     pub(super) fn text(&self, out: &mut Out) -> std::io::Result<()> {
         let access = if self.readonly { "read-only" } else { "writable" };
-        writeln!(out, "\n{HEADING}{}{HEADING:#} {DIM}({} bytes, {access}){DIM:#}", self.section, self.size)?;
+        outln!(out, "\n{HEADING}{}{HEADING:#} {DIM}({} bytes, {access}){DIM:#}", self.section, self.size)?;
         for variable in &self.variables {
             variable.text("", out)?;
         }
@@ -70,6 +69,6 @@ impl<'a> VariableReport<'a> {
 
     pub(super) fn text(&self, indent: &str, out: &mut Out) -> std::io::Result<()> {
         let ty = self.ty.as_deref().unwrap_or("?");
-        writeln!(out, "{indent}  {:24} {ty:20} at {:<6} = {}", self.name, self.offset, self.text)
+        outln!(out, "{indent}  {:24} {ty:20} at {:<6} = {}", self.name, self.offset, self.text)
     }
 }

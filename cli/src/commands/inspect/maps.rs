@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::globals::VariableReport;
 use super::names::type_name;
 use crate::io::Out;
+use crate::io::{outln, outp};
 use crate::style::{DIM, WARNING};
 use crate::value::{Value, decode};
 
@@ -129,28 +130,28 @@ impl<'a> MapReport<'a> {
     }
 
     pub(super) fn text(&self, out: &mut Out) -> std::io::Result<()> {
-        write!(out, "  {:24} {:20} ", self.name, self.kind)?;
+        outp!(out, "  {:24} {:20} ", self.name, self.kind)?;
         self.shape(out)?;
         if !self.autocreate {
-            write!(out, " {DIM}not made by default{DIM:#}")?;
+            outp!(out, " {DIM}not made by default{DIM:#}")?;
         }
         if !self.supported {
-            write!(out, " {WARNING}not supported{WARNING:#}")?;
+            outp!(out, " {WARNING}not supported{WARNING:#}")?;
         }
         writeln!(out)?;
         if let Some(inner) = &self.inner {
-            write!(out, "    maps in it: {} ", inner.kind)?;
+            outp!(out, "    maps in it: {} ", inner.kind)?;
             inner.shape(out)?;
             writeln!(out)?;
         }
         for (key, name) in self.programs.iter().chain(&self.maps) {
-            writeln!(out, "    [{key}] = {name}")?;
+            outln!(out, "    [{key}] = {name}")?;
         }
         if let Some(ops) = &self.struct_ops {
             ops.text(out)?;
         }
         if let Some(arena) = &self.arena {
-            writeln!(out, "    variables at {}:", arena.offset)?;
+            outln!(out, "    variables at {}:", arena.offset)?;
             for variable in &arena.variables {
                 variable.text("    ", out)?;
             }
@@ -165,17 +166,17 @@ impl<'a> MapReport<'a> {
             None => size.to_string(),
         };
         let (key, value) = (part(self.key_size, &self.key), part(self.value_size, &self.value));
-        write!(out, "key {key}, value {value}, max {}", self.max_entries)?;
+        outp!(out, "key {key}, value {value}, max {}", self.max_entries)?;
         if self.flags != 0 {
-            write!(out, ", flags {}", self.flag_names.join(" "))?;
+            outp!(out, ", flags {}", self.flag_names.join(" "))?;
         }
         if self.numa_node != 0 {
-            write!(out, ", node {}", self.numa_node)?;
+            outp!(out, ", node {}", self.numa_node)?;
         }
         if self.extra != 0 {
-            write!(out, ", extra {:#x}", self.extra)?;
+            outp!(out, ", extra {:#x}", self.extra)?;
         }
-        if self.pinned { write!(out, ", pinned") } else { Ok(()) }
+        if self.pinned { outp!(out, ", pinned") } else { Ok(()) }
     }
 }
 
@@ -229,11 +230,11 @@ impl<'a> OpsReport<'a> {
     fn text(&self, out: &mut Out) -> std::io::Result<()> {
         for member in &self.members {
             if member.program.is_some() || !matches!(&*member.text, "0" | "\"\"") {
-                writeln!(out, "    .{} = {}", member.name, member.text)?;
+                outln!(out, "    .{} = {}", member.name, member.text)?;
             }
         }
         match self.kernel.as_ref().and_then(|kernel| kernel.refused) {
-            Some(reason) => writeln!(out, "    {WARNING}refused{WARNING:#}: {reason}"),
+            Some(reason) => outln!(out, "    {WARNING}refused{WARNING:#}: {reason}"),
             None => Ok(()),
         }
     }

@@ -27,6 +27,7 @@ use self::types::TypeReport;
 use crate::args::{Format, InspectArgs};
 use crate::failure::Failure;
 use crate::io::Out;
+use crate::io::outln;
 use crate::kernels::KernelSource;
 use crate::objects;
 use crate::style::{DIM, HEADING};
@@ -96,13 +97,13 @@ impl<'a> Report<'a> {
     fn text(&self, out: &mut Out) -> std::io::Result<()> {
         let license = if self.license.is_empty() { "none" } else { self.license };
         let order = if self.byte_order == "big" { ", big-endian" } else { "" };
-        writeln!(out, "{HEADING}{}{HEADING:#} {DIM}(licence: {license}{order}){DIM:#}", self.object)?;
-        writeln!(out, "\n{HEADING}programs{HEADING:#}")?;
+        outln!(out, "{HEADING}{}{HEADING:#} {DIM}(licence: {license}{order}){DIM:#}", self.object)?;
+        outln!(out, "\n{HEADING}programs{HEADING:#}")?;
         for program in &self.programs {
             program.text(out)?;
         }
         if !self.maps.is_empty() {
-            writeln!(out, "\n{HEADING}maps{HEADING:#}")?;
+            outln!(out, "\n{HEADING}maps{HEADING:#}")?;
         }
         for map in &self.maps {
             map.text(out)?;
@@ -111,14 +112,14 @@ impl<'a> Report<'a> {
             global.text(out)?;
         }
         if !self.externs.is_empty() {
-            writeln!(out, "\n{HEADING}externs{HEADING:#}")?;
+            outln!(out, "\n{HEADING}externs{HEADING:#}")?;
         }
         for external in &self.externs {
             external.text(out)?;
         }
         match self.types {
-            Some(types) => writeln!(out, "\n{HEADING}types{HEADING:#} {DIM}({types} in BTF){DIM:#}")?,
-            None => writeln!(out, "\n{HEADING}types{HEADING:#} {DIM}(no BTF){DIM:#}")?,
+            Some(types) => outln!(out, "\n{HEADING}types{HEADING:#} {DIM}({types} in BTF){DIM:#}")?,
+            None => outln!(out, "\n{HEADING}types{HEADING:#} {DIM}(no BTF){DIM:#}")?,
         }
         for ty in &self.btf {
             ty.text(out)?;

@@ -1,7 +1,6 @@
 //! Programs, their functions, and what their instructions refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 
 use brolga_abi::{AttachType, HelperId};
 use brolga_compiler::isa::{CallTarget, Imm64, Insn, InsnIdx};
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use super::core::CoreReport;
 use crate::io::Out;
+use crate::io::outln;
 use crate::style::{DIM, WARNING};
 
 #[derive(Serialize)]
@@ -111,7 +111,7 @@ impl<'a> ProgramReport<'a> {
 
     pub(super) fn text(&self, out: &mut Out) -> std::io::Result<()> {
         let kind = self.kind.unwrap_or("unknown kind");
-        writeln!(
+        outln!(
             out,
             "  {:24} {kind:20} {DIM}section {}, {} instructions{}{}{}{DIM:#}",
             self.name,
@@ -123,17 +123,17 @@ impl<'a> ProgramReport<'a> {
         )?;
         if let Some(attach) = self.attach {
             let target = self.target.map_or_else(String::new, |target| format!(" to {target}"));
-            writeln!(out, "    attached{target} as {attach}")?;
+            outln!(out, "    attached{target} as {attach}")?;
         }
         if let Some(slot) = &self.struct_ops {
-            writeln!(out, "    is {} of struct {}", slot.member, slot.ops)?;
+            outln!(out, "    is {} of struct {}", slot.member, slot.ops)?;
         }
         for finding in &self.findings {
-            writeln!(out, "    {WARNING}not supported{WARNING:#}: {finding}")?;
+            outln!(out, "    {WARNING}not supported{WARNING:#}: {finding}")?;
         }
         if self.functions.len() > 1 {
             let names: Vec<&str> = self.functions[1..].iter().map(|function| function.name).collect();
-            writeln!(out, "    functions: {}", names.join(", "))?;
+            outln!(out, "    functions: {}", names.join(", "))?;
         }
         for (referent, label) in [
             (Referent::Map, "maps"),
@@ -145,7 +145,7 @@ impl<'a> ProgramReport<'a> {
             let found = self.references.iter().filter(|reference| reference.to == referent);
             let names: BTreeSet<&str> = found.map(|reference| reference.name.as_str()).collect();
             if !names.is_empty() {
-                writeln!(out, "    {label}: {}", names.into_iter().collect::<Vec<_>>().join(", "))?;
+                outln!(out, "    {label}: {}", names.into_iter().collect::<Vec<_>>().join(", "))?;
             }
         }
         CoreReport::text(&self.core, out)

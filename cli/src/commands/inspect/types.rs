@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::names::type_name;
 use crate::args::{Format, InspectArgs, TypesAs};
 use crate::failure::Failure;
+use crate::io::outln;
 use crate::io::{self, Out};
 use crate::style::DIM;
 
@@ -106,6 +107,6 @@ impl TypeReport {
 
     pub(super) fn text(&self, out: &mut Out) -> std::io::Result<()> {
         let size = self.size.map_or_else(String::new, |size| format!(" {DIM}{size} bytes{DIM:#}"));
-        writeln!(out, "  [{}] {} {}{size}", self.id, self.kind, self.name)
+        outln!(out, "  [{}] {} {}{size}", self.id, self.kind, self.name)
     }
 }

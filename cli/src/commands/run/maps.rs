@@ -3,8 +3,6 @@
 //! Elements of arrays that are zero are left out. Hashes are printed by key, so that runs can be compared.
 //! Values are read one at a time, so that a large map needs no more memory than its keys.
 
-use std::io::Write;
-
 use brolga_abi::MapKind;
 use brolga_compiler::program::{MapDef, Object, Variable};
 use brolga_runtime::{Instance, MapHandle};
@@ -12,6 +10,7 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::io::Out;
+use crate::io::outln;
 use crate::style::{DIM, HEADING};
 use crate::value::{Value, decode, hex};
 
@@ -99,13 +98,13 @@ impl Map<'_> {
     pub fn text(&self, out: &mut Out) -> std::io::Result<()> {
         let info = self.handle.info();
         if self.def.global.is_some() {
-            writeln!(out, "\n{HEADING}{}{HEADING:#} {DIM}(global data){DIM:#}", info.name)?;
+            outln!(out, "\n{HEADING}{}{HEADING:#} {DIM}(global data){DIM:#}", info.name)?;
             for (name, value) in self.variables() {
-                writeln!(out, "  {name} = {value}")?;
+                outln!(out, "  {name} = {value}")?;
             }
             return Ok(());
         }
-        writeln!(
+        outln!(
             out,
             "\n{HEADING}{}{HEADING:#} {DIM}({}, {} of {} elements){DIM:#}",
             info.name,
@@ -118,13 +117,13 @@ impl Map<'_> {
             shown += 1;
             let key = self.key(&key);
             match values {
-                Values::One(value) => writeln!(out, "  {key}: {}", self.value(&value))?,
-                Values::Program => writeln!(out, "  {key}: a program")?,
+                Values::One(value) => outln!(out, "  {key}: {}", self.value(&value))?,
+                Values::Program => outln!(out, "  {key}: a program")?,
                 Values::PerCpu(values) => match &values[..] {
-                    [value] => writeln!(out, "  {key}: {}", self.value(value))?,
+                    [value] => outln!(out, "  {key}: {}", self.value(value))?,
                     values => {
                         for (cpu, value) in values.iter().enumerate() {
-                            writeln!(out, "  {key}, cpu {cpu}: {}", self.value(value))?;
+                            outln!(out, "  {key}, cpu {cpu}: {}", self.value(value))?;
                         }
                     }
                 },
@@ -132,7 +131,7 @@ impl Map<'_> {
         }
         let zeros = self.handle.len() - shown.min(self.handle.len());
         if zeros > 0 && matches!(info.kind, MapKind::Array | MapKind::PerCpuArray) {
-            writeln!(out, "  {DIM}({zeros} more that are zero){DIM:#}")?;
+            outln!(out, "  {DIM}({zeros} more that are zero){DIM:#}")?;
         }
         Ok(())
     }

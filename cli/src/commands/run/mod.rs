@@ -25,6 +25,7 @@ use crate::capture::Packet;
 use crate::commands::verify::findings;
 use crate::failure::Failure;
 use crate::io::{self, CaptureFile, CaptureOutput, Out, Progress};
+use crate::io::{outln, outp};
 use crate::kernels::KernelSource;
 use crate::objects::{self, Verdict};
 use crate::style::{DIM, HEADING};
@@ -253,26 +254,26 @@ impl<'a> Run<'a> {
 
     fn text(&self, program: &Program, maps: &[Map<'_>], out: &mut Out) -> std::io::Result<()> {
         let kind = self.kind.program_kind().info().name;
-        write!(out, "{HEADING}{}{HEADING:#} {DIM}({kind}){DIM:#}: ", program.name)?;
+        outp!(out, "{HEADING}{}{HEADING:#} {DIM}({kind}){DIM:#}: ", program.name)?;
         match &self.args.pcap {
-            Some(path) => writeln!(out, "{} packets of {}", self.packets, path.display())?,
-            None => writeln!(out, "{} bytes", self.bytes)?,
+            Some(path) => outln!(out, "{} packets of {}", self.packets, path.display())?,
+            None => outln!(out, "{} bytes", self.bytes)?,
         }
         if self.args.pcap.is_none() || self.kind.program_kind().info().verdicts.is_empty() {
-            writeln!(out, "  {:14} {}", "returned", returned(self.kind, self.result))?;
+            outln!(out, "  {:14} {}", "returned", returned(self.kind, self.result))?;
         }
         if self.args.pcap.is_some() || !self.kind.program_kind().info().verdicts.is_empty() {
             for (name, count) in self.verdicts.counts() {
                 let dim = if count == 0 { DIM } else { anstyle::Style::new() };
-                writeln!(out, "  {dim}{name:14} {count:>8}{dim:#}")?;
+                outln!(out, "  {dim}{name:14} {count:>8}{dim:#}")?;
             }
         }
         if let Some(path) = &self.args.pcap_out {
-            writeln!(out, "  {} packets written to {}", self.written, path.display())?;
+            outln!(out, "  {} packets written to {}", self.written, path.display())?;
         }
         if let Some(Summary { min, median }) = self.times.summary() {
             let runs = self.packets * u64::from(self.args.repeat);
-            writeln!(out, "  {DIM}ns per run: {min:.1} least, {median:.1} median, of {runs} runs{DIM:#}")?;
+            outln!(out, "  {DIM}ns per run: {min:.1} least, {median:.1} median, of {runs} runs{DIM:#}")?;
         }
         maps.iter().try_for_each(|map| map.text(out))
     }
