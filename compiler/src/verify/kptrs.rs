@@ -10,7 +10,7 @@ use super::locks::explain;
 use super::records::MapRecord;
 use super::refusal::name;
 use super::structures::holds;
-use super::value::{BtfPointer, Flags, Kind, TypesOf, Value};
+use super::value::{BtfPointer, Flags, Kind, MemoryOwner, TypesOf, Value};
 use crate::btf::{Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::Reg;
@@ -47,7 +47,10 @@ impl Explorer<'_> {
         let Special::KernelPointer { ty, tag } = field.special else { return Ok(None) };
         let refuse = |message: &str| Err(self.refuse_reg(Code::SpecialField, request.reg, message));
         if tag == PointerTag::User {
-            return Err(self.unsupported("pointers to user memory in maps"));
+            return match request.direction {
+                Direction::Read => self.user_memory(ty).map(Some),
+                Direction::Write => refuse("store to uptr disallowed"),
+            };
         }
         let pointer = self.pointed(ty)?;
         match request.direction {
@@ -83,6 +86,14 @@ impl Explorer<'_> {
                 (None, _) => refuse("kptr in map can only be accessed using BPF_MEM instruction mode"),
             },
         }
+    }
+
+    /// A page of user memory that a map refers to.
+    fn user_memory(&self, ty: TypeId) -> Check<Value> {
+        let size = self.types(TypesOf::Program).and_then(|btf| btf.size_of(ty).ok());
+        let Some(size) = size else { return Err(self.unsupported("user memory of unknown size")) };
+        let kind = Kind::Memory { size, owner: MemoryOwner::Kernel };
+        Ok(Value { nullable: true, ..Value::pointer(kind) })
     }
 
     /// The field that `bpf_kptr_xchg` changes: what it points to.

@@ -5,7 +5,7 @@
 //! needs one is refused. A field that was missed here could be overwritten by the program; so nested structures and
 //! arrays are walked too, and what is too large to walk counts as refused.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 
 use super::explore::Explorer;
@@ -17,8 +17,11 @@ use crate::program::{KernelTypes, MapDef, MapId, Program};
 /// Most fields of one value: `BTF_FIELDS_MAX`.
 const MAX_FIELDS: usize = 11;
 
-/// Most members that are looked at for one value or structure.
-const MAX_MEMBERS: usize = 1 << 16;
+/// Most members that are looked at for one program.
+const MAX_MEMBERS: usize = 1 << 20;
+
+/// Largest structure of user memory that a map may refer to: a page.
+const MAX_USER: u32 = 4096;
 
 /// Kernel structures that a map may own (`register_btf_id_dtor_kfuncs`).
 const OWNABLE: &[&str] =
@@ -82,18 +85,26 @@ pub(super) struct Records {
     maps: Vec<OnceCell<MapRecord>>,
     /// Of the maps in outer ones.
     inner: Vec<OnceCell<MapRecord>>,
+    /// Members that were looked at.
+    looked: Cell<usize>,
 }
 
 impl Records {
     pub fn new(program: &Program) -> Self {
         let none = vec![OnceCell::new(); program.maps.len()];
-        Self { tags: OnceCell::new(), structures: OnceCell::new(), inner: none.clone(), maps: none }
+        Self {
+            tags: OnceCell::new(),
+            structures: OnceCell::new(),
+            inner: none.clone(),
+            maps: none,
+            looked: Cell::new(0),
+        }
     }
 
     /// Those of the structures that have special members, or why the kernel refuses the program's BTF.
     pub fn structures(&self, program: &Program) -> &Found<HashMap<TypeId, Record>> {
         self.structures.get_or_init(|| match &program.btf {
-            Some(btf) => structures(btf, &program.kernel, &self.tags),
+            Some(btf) => structures(|| Finder::new(btf, program, self, Whose::Object), btf),
             None => Ok(HashMap::new()),
         })
     }
@@ -109,7 +120,7 @@ impl Records {
 
     fn find_map(&self, program: &Program, def: &MapDef) -> MapRecord {
         let Some(btf) = &program.btf else { return MapRecord::Untyped(None) };
-        let mut finder = Finder::new(btf, &program.kernel, &self.tags, Whose::Map);
+        let mut finder = Finder::new(btf, program, self, Whose::Map);
         let found = match &def.global {
             Some(global) => global.variables.iter().try_for_each(|variable| {
                 let Some(ty) = variable.ty.and_then(|id| btf.get(id).ok()) else { return Ok(()) };
@@ -147,7 +158,7 @@ impl Records {
 }
 
 /// Structures whose members are special.
-fn structures(btf: &Btf, kernel: &KernelTypes, tags: &OnceCell<Tags>) -> Found<HashMap<TypeId, Record>> {
+fn structures<'a>(finder: impl Fn() -> Finder<'a>, btf: &Btf) -> Found<HashMap<TypeId, Record>> {
     const NAMES: [&str; 6] =
         ["bpf_spin_lock", "bpf_list_head", "bpf_list_node", "bpf_rb_root", "bpf_rb_node", "bpf_refcount"];
     let mut special: HashSet<TypeId> =
@@ -167,7 +178,7 @@ fn structures(btf: &Btf, kernel: &KernelTypes, tags: &OnceCell<Tags>) -> Found<H
         if !has {
             continue;
         }
-        let mut finder = Finder::new(btf, kernel, tags, Whose::Object);
+        let mut finder = finder();
         let found = finder.members(&ty, 0, 0).and_then(|()| finder.finish(ty.size()));
         let found = found.and_then(|fields| match fields.is_empty() {
             true => Err(Broken::new("EFAULT", "a special member is misplaced")),
@@ -257,12 +268,13 @@ struct Finder<'a> {
     tags: &'a OnceCell<Tags>,
     whose: Whose,
     fields: Vec<Field>,
-    looked: usize,
+    looked: &'a Cell<usize>,
 }
 
 impl<'a> Finder<'a> {
-    const fn new(btf: &'a Btf, kernel: &'a KernelTypes, tags: &'a OnceCell<Tags>, whose: Whose) -> Self {
-        Self { btf, kernel, tags, whose, fields: Vec::new(), looked: 0 }
+    const fn new(btf: &'a Btf, program: &'a Program, all: &'a Records, whose: Whose) -> Self {
+        let (kernel, tags, looked) = (&program.kernel, &all.tags, &all.looked);
+        Self { btf, kernel, tags, whose, fields: Vec::new(), looked }
     }
 
     /// What must hold of all fields together.
@@ -293,9 +305,9 @@ impl<'a> Finder<'a> {
         Ok(self.fields.clone())
     }
 
-    fn spend(&mut self) -> Found<()> {
-        self.looked += 1;
-        if self.looked > MAX_MEMBERS {
+    fn spend(&self) -> Found<()> {
+        self.looked.set(self.looked.get() + 1);
+        if self.looked.get() > MAX_MEMBERS {
             return Err(Broken::new("E2BIG", "there are too many members to look at"));
         }
         Ok(())
@@ -481,9 +493,20 @@ impl<'a> Finder<'a> {
 
     /// A map owns kernel structures only where Linux knows how to let go of them.
     fn check_target(&self, tag: PointerTag, to: TypeId) -> Found<()> {
-        let KernelTypes::Kernel(kernel) = self.kernel else { return Ok(()) };
         let name = self.btf.get(to).ok().and_then(|ty| ty.name().ok()).unwrap_or_default();
-        let kernels = kernel.vmlinux.find(TypeKind::Struct, name).is_some();
+        let kernels = match self.kernel {
+            KernelTypes::Kernel(kernel) => kernel.vmlinux.find(TypeKind::Struct, name).is_some(),
+            KernelTypes::Own => false,
+        };
+        if tag == PointerTag::User {
+            let size = self.btf.size_of(to).unwrap_or(0);
+            return match (kernels, size) {
+                (true, _) => Err(Broken::new("EINVAL", "a uptr does not point to a structure of the kernel")),
+                (false, 0) => Err(Broken::new("EINVAL", "a uptr points to nothing")),
+                (false, 1..=MAX_USER) => Ok(()),
+                (false, _) => Err(Broken::new("E2BIG", "a uptr points to more than a page")),
+            };
+        }
         if tag == PointerTag::Owned && kernels && !OWNABLE.contains(&name) {
             return Err(Broken::new("ENOENT", format!("the kernel's `struct {name}` cannot be a kptr")));
         }

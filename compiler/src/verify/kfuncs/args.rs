@@ -124,7 +124,7 @@ impl Explorer<'_> {
             }
         }
         let wants = self.wants(kfunc, index, &value)?;
-        if matches!(wants, Wants::Structure(_)) && !self.is_trusted(&value) {
+        if matches!(wants, Wants::Structure(_) | Wants::Object) && !self.is_trusted(&value) {
             if !kfunc.has(table::RCU) {
                 let message = format!("{} must be referenced or trusted", name(reg));
                 return Err(self.refuse_reg(Code::KernelFunction, reg, message));
@@ -283,8 +283,8 @@ impl Explorer<'_> {
         if !plain && !untyped {
             let what = if sized { "void, " } else { "" };
             let message = format!(
-                "arg#{index} pointer type {:?} {target_name} must point to {what}scalar, or struct with scalar",
-                target.kind()
+                "arg#{index} pointer type {} {target_name} must point to {what}scalar, or struct with scalar",
+                format!("{:?}", target.kind()).to_uppercase()
             );
             return Err(self.refuse(Code::ArgumentType, message));
         }

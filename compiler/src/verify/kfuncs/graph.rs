@@ -9,7 +9,7 @@ use crate::btf::{Kind as TypeKind, TypeId};
 use crate::diag::Code;
 use crate::isa::{CallTarget, Insn, Reg};
 use crate::verify::explore::{Check, Explorer};
-use crate::verify::fields::{Contained, Special};
+use crate::verify::fields::{Contained, Field, Special};
 use crate::verify::refs::LockPlace;
 use crate::verify::refusal::name;
 use crate::verify::state::{Callback, Frame, When};
@@ -150,31 +150,31 @@ impl Explorer<'_> {
             return Err(crate::verify::locks::explain(found, broken));
         };
         let lock = record.and_then(|record| record.lock);
-        self.check_locked(reg, &value, what, lock.map_or(0, |lock| lock.off))?;
+        self.check_locked(reg, &value, what, lock)?;
         call.root = Some(contained);
         Ok(())
     }
 
     /// The lock beside a list's head or a tree's root is the one that is held.
-    fn check_locked(&self, reg: Reg, value: &Value, what: &str, off: u32) -> Check {
+    fn check_locked(&self, reg: Reg, value: &Value, what: &str, beside: Option<Field>) -> Check {
         let place = match value.kind {
             Kind::MapValue(map) => LockPlace::MapValue(map),
             _ => LockPlace::Object,
         };
-        let message = format!("bpf_spin_lock at off={off} must be held for {what}");
+        let (kind, off) = beside.map_or(("bpf_spin_lock", 0), |field| (field.special.name(), field.off));
+        let message = format!("{kind} at off={off} must be held for {what}");
         let help = "take the lock that lies in the same map value or object before, and give it back after";
         let held = &self.state.held;
-        let matching =
-            held.res_locks.iter().map(|res| res.lock).find(|l| (l.place, l.id) == (place, value.id));
-        let Some(lock) = matching.or(held.lock) else {
-            return Err(Box::new(self.refuse_reg(Code::Lock, reg, message).help(help)));
-        };
-        if (lock.place, lock.id) == (place, value.id) {
+        let mut all = held.lock.into_iter().chain(held.res_locks.iter().map(|res| res.lock));
+        if all.clone().any(|lock| (lock.place, lock.id) == (place, value.id)) {
             return Ok(());
         }
+        let Some(other) = all.next() else {
+            return Err(Box::new(self.refuse_reg(Code::Lock, reg, message).help(help)));
+        };
         let message = format!("held lock and object are not in the same allocation\n{message}");
         let found = self.refuse_reg(Code::Lock, reg, message);
-        Err(Box::new(found.note(Some(lock.at), "this lock is held").help(help)))
+        Err(Box::new(found.note(Some(other.at), "this lock is held").help(help)))
     }
 
     /// A node of a list or of a tree.

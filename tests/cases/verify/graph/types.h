@@ -11,6 +11,9 @@ typedef _Bool bool;
 struct bpf_spin_lock {
 	__u32 val;
 };
+struct bpf_res_spin_lock {
+	__u32 val;
+} __attribute__((aligned(4)));
 struct bpf_list_head {
 	__u64 opaque[2];
 } __attribute__((aligned(8)));
