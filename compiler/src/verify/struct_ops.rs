@@ -85,7 +85,10 @@ fn field_of(btf: &Btf, structure: &str, member: &str, inner: &str) -> Option<(u3
     let found = named(btf.find(TypeKind::Struct, structure)?, member)?;
     let (start, ty) = match inner {
         "" => (found.bit_offset, found.ty),
-        _ => named(found.ty, inner).map(|inner| (found.bit_offset + inner.bit_offset, inner.ty))?,
+        _ => {
+            let inner = named(found.ty, inner)?;
+            (found.bit_offset.checked_add(inner.bit_offset)?, inner.ty)
+        }
     };
     Some((start / 8, (start / 8).checked_add(btf.size_of(ty).ok()?)?))
 }

@@ -372,14 +372,15 @@ fn flexible<'a>(btf: &'a Btf, outer: &Type<'a>) -> Option<(Type<'a>, u32)> {
 fn find(btf: &Btf, outer: &Type<'_>, off: u32, size: u32) -> Result<Found, String> {
     let broken = |error: crate::btf::BtfError| error.to_string();
     let name = outer.name().map_err(broken)?;
+    let behind = off.saturating_add(size);
     for member in outer.members() {
         let mut start = member.bit_offset / 8;
-        if off + size <= start {
+        if behind <= start {
             break;
         }
         if member.bit_size != 0 {
-            let end = (member.bit_offset + u32::from(member.bit_size)).div_ceil(8);
-            if off <= start && end <= off + size {
+            let end = member.bit_offset.saturating_add(member.bit_size.into()).div_ceil(8);
+            if off <= start && end <= behind {
                 return Ok(Found::Scalar);
             }
             continue;
@@ -429,7 +430,7 @@ fn find(btf: &Btf, outer: &Type<'_>, off: u32, size: u32) -> Result<Found, Strin
             }
             _ => {}
         }
-        if off + size > end {
+        if behind > end {
             return Err(format!(
                 "access beyond the end of member {member_name} (mend:{end}) in struct {name} with off {off} size {size}"
             ));

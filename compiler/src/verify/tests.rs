@@ -461,3 +461,11 @@ fn a_dynptr_that_was_not_made_is_not_given_back() {
         exit";
     assert_eq!(code(&program(ProgramKind::Xdp, text)), Code::Dynptr);
 }
+
+#[test]
+fn the_least_distance_from_an_argument_is_no_trap() {
+    let text = "r1 += -2147483648\nr0 = 0\nexit";
+    assert_eq!(code(&program(ProgramKind::RawMemory, text)), Code::PointerOffset);
+    let called = "call f\nexit\nf:\nr1 += -2147483648\nr0 = 0\nexit";
+    assert_eq!(code(&program(ProgramKind::RawMemory, called)), Code::PointerOffset);
+}

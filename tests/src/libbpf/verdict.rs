@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use brolga_compiler::program::{LoadOptions, load};
+
 use super::sys::{Log, Messages, Object};
 
 /// Errors, and statistics at the end: `BPF_LOG_STATS`.
@@ -49,6 +51,8 @@ pub struct Judge<'a> {
     pub sized: Vec<String>,
     /// Flags with which programs are loaded (`BPF_F_STRICT_ALIGNMENT` and so on).
     pub flags: u32,
+    /// Structures of callbacks, and the programs in them.
+    structures: Vec<(String, Vec<String>)>,
     log: Log,
 }
 
@@ -60,7 +64,8 @@ impl<'a> Judge<'a> {
     /// What libbpf printed.
     pub fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let programs = Object::open(bytes, None, Messages::Kept)?.program_names();
-        Ok(Self { bytes, programs, sized: Vec::new(), flags: 0, log: Log::new(LOG_SIZE) })
+        let structures = structures(bytes);
+        Ok(Self { bytes, programs, sized: Vec::new(), flags: 0, structures, log: Log::new(LOG_SIZE) })
     }
 
     /// Has the kernel judge one program, by its position.
@@ -89,6 +94,15 @@ impl<'a> Judge<'a> {
             if self.sized.contains(name) {
                 object.set_max_entries(at, 1).map_err(|error| format!("{name}: error {error}"))?;
             }
+        }
+        // libbpf loads every program of a structure that it makes.
+        let without = |name: &String| {
+            let of = |known: &&(String, Vec<String>)| known.0 == *name && known.1.contains(&self.programs[program]);
+            !self.structures.iter().any(|known| of(&known))
+        };
+        let names = object.map_names();
+        for at in object.struct_ops_maps().into_iter().filter(|at| without(&names[*at].0)) {
+            object.leave_out_map(at);
         }
         let number = |error: i32| format!("error {error}");
         object.add_flags(program, self.flags).map_err(number)?;
@@ -125,6 +139,13 @@ impl<'a> Judge<'a> {
         self.sized.push(map.name);
         true
     }
+}
+
+/// The structures of callbacks of an object, as Brolga reads them.
+fn structures(bytes: &[u8]) -> Vec<(String, Vec<String>)> {
+    let Ok(object) = load(bytes, &LoadOptions::default()) else { return Vec::new() };
+    let maps = object.maps.iter().filter_map(|map| Some((map.name.clone(), map.struct_ops.as_ref()?)));
+    maps.map(|(name, ops)| (name, ops.programs.iter().map(|member| member.program.clone()).collect())).collect()
 }
 
 /// The statistics at the end of a log.

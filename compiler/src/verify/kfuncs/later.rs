@@ -10,6 +10,7 @@ use crate::program::MapId;
 use crate::verify::explore::{Check, Explorer};
 use crate::verify::facts::Foreign;
 use crate::verify::fields::Special;
+use crate::verify::refusal::name;
 use crate::verify::state::{Callback, Frame, When};
 use crate::verify::value::Kind;
 
@@ -57,9 +58,10 @@ impl Explorer<'_> {
         match call.work {
             Some((work, holds)) if holds != map => {
                 let message = format!(
-                    "{} pointer in R{} doesn't match map pointer in {reg}",
+                    "{} pointer in R{} doesn't match map pointer in {}",
                     work.what(),
-                    reg.number() - 1
+                    reg.number() - 1,
+                    name(reg)
                 );
                 Err(self.refuse_reg(Code::SpecialField, reg, message))
             }

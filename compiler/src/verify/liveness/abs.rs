@@ -73,7 +73,9 @@ impl Abs {
     }
 
     pub(super) fn add(self, other: Self) -> Self {
-        let moved = |off: i32, by: i32| off.checked_add(by).filter(|off| off.abs() <= MAX_DISTANCE);
+        let moved = |off: i32, by: i32| {
+            off.checked_add(by).filter(|off| off.checked_abs().is_some_and(|off| off <= MAX_DISTANCE))
+        };
         match (self, other) {
             (Self::Frame(offs), Self::Const(by)) | (Self::Const(by), Self::Frame(offs)) => {
                 offs.moved(by).map_or(self.join(other).somewhere(), Self::Frame)
