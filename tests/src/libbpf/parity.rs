@@ -163,7 +163,7 @@ impl fmt::Display for Counts {
 #[must_use]
 pub fn known() -> BTreeMap<String, String> {
     let text = repo::read(&repo::root().join("tests/parity/known.txt"));
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let entries = lines.map(|line| {
         let (what, reason) = line.split_once(" # ").unwrap_or_else(|| panic!("no reason: {line}"));
         (what.to_owned(), reason.to_owned())

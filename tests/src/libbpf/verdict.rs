@@ -97,7 +97,9 @@ impl<'a> Judge<'a> {
         }
         // libbpf loads every program of a structure that it makes.
         let without = |name: &String| {
-            let of = |known: &&(String, Vec<String>)| known.0 == *name && known.1.contains(&self.programs[program]);
+            let of = |known: &&(String, Vec<String>)| {
+                known.0 == *name && known.1.contains(&self.programs[program])
+            };
             !self.structures.iter().any(|known| of(&known))
         };
         let names = object.map_names();
@@ -145,7 +147,8 @@ impl<'a> Judge<'a> {
 fn structures(bytes: &[u8]) -> Vec<(String, Vec<String>)> {
     let Ok(object) = load(bytes, &LoadOptions::default()) else { return Vec::new() };
     let maps = object.maps.iter().filter_map(|map| Some((map.name.clone(), map.struct_ops.as_ref()?)));
-    maps.map(|(name, ops)| (name, ops.programs.iter().map(|member| member.program.clone()).collect())).collect()
+    maps.map(|(name, ops)| (name, ops.programs.iter().map(|member| member.program.clone()).collect()))
+        .collect()
 }
 
 /// The statistics at the end of a log.
