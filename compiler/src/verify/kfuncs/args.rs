@@ -261,7 +261,7 @@ impl Explorer<'_> {
         if kfunc.name == "bpf_rdonly_cast" {
             return Ok(Wants::Null);
         }
-        if matches!(value.kind, Kind::Btf(_) | Kind::Socket(_)) {
+        if matches!(value.kind, Kind::Btf(_) | Kind::Socket(_) | Kind::Map(_)) {
             if !matches!(target.kind(), TypeKind::Struct | TypeKind::Union) {
                 let message = format!(
                     "kernel function {} args#{index} pointer type {target_name} is not supported",
@@ -321,7 +321,7 @@ impl Explorer<'_> {
                         Flags::UNTRUSTED.with(Flags::USER).with(Flags::PERCPU).with(Flags::ALLOC);
                     !value.flags.has_any(unsafe_flags) || value.flags.has(Flags::RCU)
                 }
-                Kind::Socket(_) => true,
+                Kind::Socket(_) | Kind::Map(_) => true,
                 _ => false,
             };
         if !usable {
@@ -342,6 +342,10 @@ impl Explorer<'_> {
                     _ => return Ok(()),
                 }
             }
+            Kind::Map(_) => match self.kernel_structure("bpf_map")? {
+                Kind::Btf(pointer) => (pointer.ty, value.off),
+                _ => return Ok(()),
+            },
             _ => return Err(self.unsupported("a structure of the program handed to the kernel")),
         };
         if value.num.as_constant() != Some(0) {

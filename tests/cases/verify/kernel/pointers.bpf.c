@@ -19,6 +19,7 @@ struct cgroup {
 KERNEL void *bpf_rdonly_cast(const void *address, __u32 type);
 KERNEL struct task_struct *bpf_task_acquire(struct task_struct *task);
 KERNEL void bpf_task_release(struct task_struct *task);
+KERNEL long bpf_map_sum_elem_count(const struct bpf_map *map);
 KERNEL void css_rstat_updated(struct cgroup_subsys_state *css, int cpu);
 
 REFUSED("invalid mem access 'trusted_ptr_or_null_'") SEC("tp_btf/kfree_skb") int a_tracepoint_gives_null(__u64 *ctx)
@@ -82,4 +83,16 @@ REFUSED("R1 must be a rcu pointer") SEC("tc") int what_was_cast_is_not_trusted(v
 	if (task)
 		bpf_task_release(task);
 	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} map SEC(".maps");
+
+ACCEPTED SEC("tc") int a_map_is_a_structure_of_the_kernel(void *ctx)
+{
+	return bpf_map_sum_elem_count((void *)&map);
 }
