@@ -85,6 +85,8 @@ pub(super) struct Explorer<'p> {
     pub milestones: Milestones,
     /// Checkpoints.
     pub nodes: Nodes,
+    /// Whether a path may end at a state that is not fully explored.
+    pub has_loops: bool,
     /// When to make checkpoints.
     pub pace: Pace,
     /// Joins, spills and fills since the last checkpoint.
@@ -145,6 +147,7 @@ impl<'p> Explorer<'p> {
             links: Vec::new(),
             milestones: Milestones::default(),
             nodes: Nodes::default(),
+            has_loops: false,
             pace: Pace::default(),
             events: 0,
             processed: 0,
@@ -185,6 +188,7 @@ impl<'p> Explorer<'p> {
                 (point.prune, point.force) = (true, true);
             }
         }
+        self.has_loops = self.points.iter().any(|point| point.force);
         let mut frame = Frame::new(0, SubprogId::MAIN, None);
         self.enter_main(&mut frame);
         self.facts.entered(SubprogId::MAIN);
@@ -339,7 +343,7 @@ impl<'p> Explorer<'p> {
                 if let Some(observer) = &mut self.observer {
                     observer.end(self.at);
                 }
-                self.nodes.close(self.parent);
+                self.close_path();
                 if !self.resume() {
                     return Ok(());
                 }

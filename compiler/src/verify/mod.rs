@@ -45,6 +45,7 @@ mod kptrs;
 mod liveness;
 mod locks;
 pub mod log;
+mod loops;
 mod narrate;
 mod objects;
 mod obligations;

@@ -8,7 +8,7 @@
 
 use brolga_abi::{Arg, HelperId};
 
-use super::equal::{Exactness, live_in};
+use super::equal::live_in;
 use super::explore::Explorer;
 use super::obligations::RegSet;
 use super::planted::{Planted, is_planted};
@@ -151,14 +151,14 @@ pub(super) struct Wanted {
 }
 
 /// The walk lost track.
-struct Lost;
+pub(super) struct Lost;
 
 impl Wanted {
     fn new(frame: usize) -> Self {
         Self { frame, marks: [Marks::default(); MAX_FRAMES] }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.marks[..=self.frame].iter().all(|m| *m == Marks::default())
     }
 
@@ -409,29 +409,27 @@ impl Explorer<'_> {
     }
 
     /// The current state was covered by a kept one: what that one relied on, this path relies on.
-    pub(super) fn rely_on(&mut self, id: NodeId, exactness: Exactness) {
+    pub(super) fn rely_on(&mut self, id: NodeId) {
+        let wanted = self.relied_on(id);
+        self.walk_back(wanted, self.trail.len());
+    }
+
+    /// What a kept state is known to rely on so far.
+    pub(super) fn relied_on(&self, id: NodeId) -> Wanted {
         let node = self.nodes.get(id);
         let mut wanted = Wanted::new(node.state.depth());
         for (index, frame) in node.state.frames().iter().enumerate() {
             let live = live_in(&self.live, node, index);
-            let mut marks = Marks { regs: live.regs.0, slots: live.slots };
-            // A loop that is not fully explored will yet rely on more: take everything that was compared.
-            if exactness == Exactness::Precise {
-                marks.regs &= node.precise[index].regs;
-                marks.slots &= node.precise[index].slots;
-            }
+            let known = node.precise[index];
+            let mut marks = Marks { regs: live.regs.0 & known.regs, slots: live.slots & known.slots };
             if frame.stack.depth() < SLOTS {
                 marks.slots &= (1u64 << frame.stack.depth()) - 1;
             }
-            for reg in Reg::all().filter(|r| !frame.reg(*r).is_scalar()) {
-                marks.regs &= !RegSet::of(reg).0;
-            }
-            for (i, _) in frame.stack.slots().enumerate().filter(|(_, s)| !s.is_scalar_spill()) {
-                marks.slots &= !(1 << i);
-            }
             wanted.marks[index] = marks;
         }
-        self.walk_back(wanted, self.trail.len());
+        // The depths agree, since it was made so.
+        let _ = mark_node(&mut wanted, &node.state);
+        wanted
     }
 
     /// Walks the path back from its step `end`, which is the first not to be undone.
@@ -445,22 +443,12 @@ impl Explorer<'_> {
         loop {
             let start = node.map_or(0, |id| self.nodes.get(id).trail);
             for (index, step) in (start..end).zip(&self.trail[start..end]).rev() {
-                let point = &self.points[step.at.index()];
-                if step.is_plain() && !wanted.touches(point.affects) {
-                    next = step.at;
-                } else {
-                    let links = (step.links as usize).checked_sub(1).and_then(|i| self.links.get(i));
-                    wanted.link(links);
-                    let insn = &self.program.insns[step.at.index()];
-                    let global = self.calls_global(step.at, insn);
-                    if wanted.undo(insn, step, next, global).is_err() {
-                        return self.mark_everything(node);
-                    }
-                    wanted.link(links);
-                    next = step.at;
-                    if wanted.is_empty() {
-                        return;
-                    }
+                if self.undo_step(&mut wanted, step, &self.links, &mut next).is_err() {
+                    self.mark_everything(node);
+                    return;
+                }
+                if wanted.is_empty() {
+                    return;
                 }
                 if self.milestones.pass(index, &wanted) {
                     return;
@@ -470,33 +458,66 @@ impl Explorer<'_> {
                 // The function's entry: what it was given, it was given.
                 return;
             };
-            if !mark_node(&mut wanted, &self.nodes.get(id).state) {
-                return self.mark_everything(node);
-            }
-            let known = self.nodes.get_mut(id);
-            for (marks, precise) in wanted.marks.iter_mut().zip(&mut known.precise) {
-                // What was marked before was followed further back before.
-                marks.regs &= !precise.regs;
-                marks.slots &= !precise.slots;
-                precise.regs |= marks.regs;
-                precise.slots |= marks.slots;
+            if self.mark_at(id, &mut wanted).is_none() {
+                self.mark_everything(node);
+                return;
             }
             if wanted.is_empty() {
                 return;
             }
             end = start;
-            node = known.parent;
+            node = self.nodes.get(id).parent;
         }
     }
 
-    /// The walk lost track: all numbers of all checkpoints from here back count.
-    fn mark_everything(&mut self, from: Option<NodeId>) {
-        let mut node = from;
+    /// Undoes a step. `next`: the instruction that was executed after it; afterwards its own.
+    #[inline]
+    pub(super) fn undo_step(
+        &self,
+        wanted: &mut Wanted,
+        step: &Step,
+        links: &[Links],
+        next: &mut InsnIdx,
+    ) -> Result<(), Lost> {
+        if !step.is_plain() || wanted.touches(self.points[step.at.index()].affects) {
+            let links = (step.links as usize).checked_sub(1).and_then(|i| links.get(i));
+            wanted.link(links);
+            let insn = &self.program.insns[step.at.index()];
+            let global = self.calls_global(step.at, insn);
+            wanted.undo(insn, step, *next, global)?;
+            wanted.link(links);
+        }
+        *next = step.at;
+        Ok(())
+    }
+
+    /// Marks what is wanted in a checkpoint, and drops from it what was marked before, since that was followed further
+    /// back then. Whether there was more; `None` where the walk and the state disagree about the call depth.
+    pub(super) fn mark_at(&mut self, id: NodeId, wanted: &mut Wanted) -> Option<bool> {
+        let known = self.nodes.get_mut(id);
+        if !mark_node(wanted, &known.state) {
+            return None;
+        }
+        for (marks, precise) in wanted.marks.iter_mut().zip(&mut known.precise) {
+            marks.regs &= !precise.regs;
+            marks.slots &= !precise.slots;
+            precise.regs |= marks.regs;
+            precise.slots |= marks.slots;
+        }
+        Some(!wanted.is_empty())
+    }
+
+    /// The walk lost track: all numbers of all checkpoints from here back count. Whether that was news.
+    pub(super) fn mark_everything(&mut self, from: Option<NodeId>) -> bool {
+        let all = Marks { regs: u16::MAX, slots: u64::MAX };
+        let (mut node, mut changed) = (from, false);
         while let Some(id) = node {
             let known = self.nodes.get_mut(id);
-            known.precise.fill(Marks { regs: u16::MAX, slots: u64::MAX });
+            changed |= known.precise.iter().any(|marks| *marks != all);
+            known.precise.fill(all);
             node = known.parent;
         }
+        changed
     }
 
     fn calls_global(&self, at: InsnIdx, insn: &Insn) -> bool {

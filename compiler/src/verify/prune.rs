@@ -3,16 +3,19 @@
 //! At chosen instructions the state is kept. A path that arrives later and is covered by a kept state
 //! stops there. A kept state is *complete* when no path that began in it is still unexplored; only then
 //! has everything that its proof relied on been marked precise, so only complete states may cover in
-//! that way. A state that comes back to an incomplete one unchanged is a loop that does not end.
+//! that way. A state that comes back to an incomplete one unchanged is a loop that does not end, but for those that
+//! end by themselves ([`loops`](super::loops)).
 //!
 //! When to keep a state and when to drop it are heuristics after Linux's: they decide cost, never
 //! soundness.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
 
 use super::equal::{Exactness, IdMap, Match};
 use super::explore::{Check, Explorer};
+use super::loops::{Loops, NEVER, Segment};
 use super::obligations::{RegSet, touches};
 use super::observe::{Cover, Covering, StateView};
 use super::precision::{affects, calls_back};
@@ -46,6 +49,17 @@ pub(super) struct Node {
     pub trail: usize,
     /// Which numbers its proof relied on, by frame.
     pub precise: Vec<Marks>,
+    /// How many checkpoints its path had before it.
+    pub depth: u32,
+    /// The least depth of an open checkpoint that can be reached from here; [`loops::NEVER`](super::loops::NEVER) where
+    /// there is none.
+    pub low: u32,
+    /// Where it stands among those that wait for an open one, if it does.
+    pub pending: Option<usize>,
+    /// What there was of loops when it was made.
+    pub marks: (usize, usize),
+    /// The steps to it from its parent, where a loop may need them.
+    pub segment: Option<Rc<Segment>>,
     /// Paths from here that are not explored yet.
     branches: u32,
     hits: u32,
@@ -62,6 +76,8 @@ pub(super) struct Nodes {
     places: HashMap<u64, usize, BuildHasherDefault<Mix>>,
     /// The checkpoints that states are compared with.
     visited: Vec<Vec<NodeId>>,
+    /// Loops that are not fully explored.
+    pub loops: Loops,
     /// Checkpoints made.
     pub total: u32,
     /// Most checkpoints kept at a time.
@@ -70,7 +86,7 @@ pub(super) struct Nodes {
 }
 
 /// Beyond this, no more states are kept: paths are explored longer instead.
-const MAX_BYTES: usize = 512 << 20;
+const MAX_BYTES: usize = 256 << 20;
 
 impl Nodes {
     /// A checkpoint.
@@ -133,21 +149,17 @@ impl Nodes {
         }
     }
 
-    /// A path that began after a checkpoint has ended.
-    pub fn close(&mut self, id: Option<NodeId>) {
-        let mut next = id;
-        while let Some(id) = next {
-            let node = self.get_mut(id);
-            node.branches -= 1;
-            if node.branches > 0 {
-                break;
-            }
-            next = node.parent;
-            // No path leads here any more, so nobody asks for the parent again.
-            node.parent = None;
-            if node.evicted {
-                self.release(id);
-            }
+    /// A path that began after a checkpoint has ended. Gives the checkpoint's parent where it was the last.
+    pub fn close(&mut self, id: NodeId) -> Option<Option<NodeId>> {
+        let node = self.get_mut(id);
+        node.branches -= 1;
+        (node.branches == 0).then_some(node.parent)
+    }
+
+    /// Drops a closed checkpoint with which nothing is compared any more.
+    pub fn drop_evicted(&mut self, id: NodeId) {
+        if self.get(id).evicted {
+            self.release(id);
         }
     }
 
@@ -157,6 +169,7 @@ impl Nodes {
         self.free.clear();
         self.places.clear();
         self.visited.clear();
+        self.loops = Loops::default();
         self.bytes = 0;
     }
 }
@@ -306,9 +319,14 @@ impl Explorer<'_> {
                 if !force && jumps < 20 && insns < 100 {
                     keep = false;
                 }
-            } else if self.covers(node, Exactness::Precise) {
-                hit = Some((id, Exactness::Precise));
-                break;
+            } else {
+                // What a pending state relies on is not known yet.
+                let within = node.pending.is_some();
+                let exactness = if within { Exactness::Within } else { Exactness::Precise };
+                if self.covers(node, exactness) {
+                    hit = Some((id, exactness));
+                    break;
+                }
             }
             let node = self.nodes.get_mut(id);
             node.misses += u32::from(keep);
@@ -316,7 +334,7 @@ impl Explorer<'_> {
             if node.misses > node.hits.saturating_mul(patience).saturating_add(patience) {
                 list.remove(at);
                 node.evicted = true;
-                if !open {
+                if !open && node.pending.is_none() {
                     self.nodes.release(id);
                 }
             } else {
@@ -327,7 +345,10 @@ impl Explorer<'_> {
         if let Some((id, exactness)) = hit {
             self.nodes.get_mut(id).hits += 1;
             self.tell_prune(id, exactness);
-            self.rely_on(id, exactness);
+            self.rely_on(id);
+            if exactness == Exactness::Within {
+                self.end_in_loop(id);
+            }
             return Ok(true);
         }
         if keep && self.nodes.bytes < MAX_BYTES {
@@ -340,7 +361,13 @@ impl Explorer<'_> {
         self.pace.jumps_then = self.pace.jumps;
         self.pace.insns_then = self.processed;
         self.events = 0;
+        let depth = self.parent.map_or(0, |id| self.nodes.get(id).depth + 1);
         let node = Node {
+            depth,
+            low: NEVER,
+            pending: None,
+            marks: self.nodes.loops.marks(),
+            segment: self.has_loops.then(|| Rc::new(self.segment())),
             precise: vec![Marks::default(); self.state.frames().len()],
             state: self.state.clone(),
             at: self.at,

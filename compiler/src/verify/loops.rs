@@ -1,0 +1,197 @@
+//! Loops that converge: paths that end at a state which is not fully explored itself.
+//!
+//! At an iterator's next, a `may_goto` or a call that calls back, a path may stop where an *open* checkpoint covers it
+//! (one from which paths are still to be explored), since the loop is known to end by itself. What will be relied on
+//! from there is not known yet, so until it is, the states of the path are *pending*: they are compared by all their
+//! numbers. When everything that such a loop reaches has been explored, marks are carried along the edges by which
+//! paths ended at open or pending states, again and again until nothing changes; from then on these states are like
+//! all others.
+//!
+//! Loops are found as strongly connected components of checkpoints, by depth: a checkpoint's `low` is the depth of
+//! the outermost open one that can be reached from it. It could be wrong by settling a component too early, before all
+//! of its edges are there, or by losing the steps of a path, which are therefore kept with the checkpoints.
+
+use std::rc::Rc;
+
+use super::explore::Explorer;
+use super::precision::{Links, Lost, Step, Wanted};
+use super::prune::{NodeId, Nodes};
+use crate::isa::InsnIdx;
+
+/// A depth that no checkpoint has.
+pub(super) const NEVER: u32 = u32::MAX;
+
+/// How often marks are carried along a component's edges before everything is marked.
+const ROUNDS: usize = 64;
+
+/// Steps between two checkpoints, apart from the current path.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    /// The steps; their links are counted within `links`.
+    pub steps: Vec<Step>,
+    /// Numbers that were narrowed together.
+    pub links: Vec<Links>,
+}
+
+/// A path that ended at an open or pending checkpoint.
+#[derive(Debug)]
+pub(super) struct Edge {
+    /// The last checkpoint of the path.
+    from: NodeId,
+    /// The steps that it made from there.
+    segment: Segment,
+    /// Where it ended.
+    to: NodeId,
+}
+
+/// Components that are not settled.
+#[derive(Debug, Default)]
+pub(super) struct Loops {
+    /// Closed checkpoints that are pending, in the order in which they were closed.
+    pending: Vec<NodeId>,
+    /// Parts of `pending`: where each begins, and the depth of the open checkpoint on which it waits.
+    parts: Vec<(usize, u32)>,
+    edges: Vec<Edge>,
+}
+
+impl Loops {
+    /// How many checkpoints are pending, and how many edges there are: what comes later belongs to who asks now.
+    pub fn marks(&self) -> (usize, usize) {
+        (self.pending.len(), self.edges.len())
+    }
+
+    /// The depth of the open checkpoint on which a pending one waits.
+    fn waits_for(&self, place: usize) -> u32 {
+        let part = self.parts.partition_point(|(start, _)| *start <= place);
+        part.checked_sub(1).map_or(0, |part| self.parts[part].1)
+    }
+}
+
+impl Nodes {
+    /// A closed checkpoint waits for an open one further out; with it, all that waited within it.
+    fn wait(&mut self, id: NodeId) {
+        let place = self.loops.pending.len();
+        self.loops.pending.push(id);
+        let node = self.get_mut(id);
+        node.pending = Some(place);
+        let (low, start) = (node.low, node.marks.0);
+        if let Some(parent) = node.parent {
+            let parent = self.get_mut(parent);
+            parent.low = parent.low.min(low);
+        }
+        self.loops.parts.retain_mut(|(first, _)| *first < start);
+        self.loops.parts.push((start, low));
+    }
+
+    /// Nothing is left to learn of a pending checkpoint.
+    fn settle(&mut self, id: NodeId) {
+        let node = self.get_mut(id);
+        (node.pending, node.parent, node.low) = (None, None, NEVER);
+        node.segment = None;
+        self.drop_evicted(id);
+    }
+}
+
+impl Explorer<'_> {
+    /// The steps since the last checkpoint, to be kept.
+    pub(super) fn segment(&self) -> Segment {
+        let start = self.parent.map_or(0, |id| self.nodes.get(id).trail);
+        let mut segment = Segment { steps: self.trail[start..].to_vec(), links: Vec::new() };
+        for step in segment.steps.iter_mut().filter(|step| step.links != 0) {
+            if let Some(links) = self.links.get(step.links as usize - 1) {
+                segment.links.push(*links);
+                step.links = u32::try_from(segment.links.len()).expect("fewer links than steps");
+            }
+        }
+        segment
+    }
+
+    /// The current path ends at a checkpoint that is open or pending.
+    pub(super) fn end_in_loop(&mut self, to: NodeId) {
+        let Some(from) = self.parent else { return };
+        let edge = Edge { from, segment: self.segment(), to };
+        self.nodes.loops.edges.push(edge);
+        let target = self.nodes.get(to);
+        let low = target.pending.map_or(target.depth, |place| self.nodes.loops.waits_for(place));
+        let last = self.nodes.get_mut(from);
+        last.low = last.low.min(low);
+    }
+
+    /// The current path has ended: closes the checkpoints from which no other is left.
+    pub(super) fn close_path(&mut self) {
+        let mut next = self.parent;
+        while let Some(id) = next {
+            let Some(parent) = self.nodes.close(id) else { return };
+            next = parent;
+            let node = self.nodes.get(id);
+            if node.low < node.depth {
+                self.nodes.wait(id);
+                continue;
+            }
+            if node.low == node.depth {
+                self.settle_component(id);
+            }
+            self.nodes.settle(id);
+        }
+    }
+
+    /// Everything that can be reached from a checkpoint was explored.
+    fn settle_component(&mut self, root: NodeId) {
+        let (pending, edges) = self.nodes.get(root).marks;
+        let edges = self.nodes.loops.edges.split_off(edges);
+        let mut rounds = 0;
+        while edges.iter().fold(false, |changed, edge| self.carry(edge) || changed) {
+            rounds += 1;
+            if rounds == ROUNDS {
+                for edge in &edges {
+                    self.mark_everything(Some(edge.from));
+                }
+                break;
+            }
+        }
+        self.nodes.loops.parts.retain(|(start, _)| *start < pending);
+        for id in self.nodes.loops.pending.split_off(pending) {
+            self.nodes.settle(id);
+        }
+    }
+
+    /// What is relied on where a path ended is relied on along it. Whether that was news.
+    fn carry(&mut self, edge: &Edge) -> bool {
+        let mut wanted = self.relied_on(edge.to);
+        let mut next = self.nodes.get(edge.to).at;
+        let (mut node, mut changed) = (edge.from, false);
+        let mut kept: Option<Rc<Segment>> = None;
+        loop {
+            let segment = kept.as_deref().unwrap_or(&edge.segment);
+            if self.undo_steps(&mut wanted, &segment.steps, &segment.links, &mut next).is_err() {
+                return self.mark_everything(Some(node)) || changed;
+            }
+            let Some(fresh) = self.mark_at(node, &mut wanted) else {
+                return self.mark_everything(Some(node)) || changed;
+            };
+            changed |= fresh;
+            if wanted.is_empty() {
+                return changed;
+            }
+            let known = self.nodes.get(node);
+            let (Some(parent), Some(segment)) = (known.parent, &known.segment) else { return changed };
+            (kept, node) = (Some(Rc::clone(segment)), parent);
+        }
+    }
+
+    fn undo_steps(
+        &self,
+        wanted: &mut Wanted,
+        steps: &[Step],
+        links: &[Links],
+        next: &mut InsnIdx,
+    ) -> Result<(), Lost> {
+        for step in steps.iter().rev() {
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            self.undo_step(wanted, step, links, next)?;
+        }
+        Ok(())
+    }
+}
