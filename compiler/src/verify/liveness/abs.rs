@@ -73,9 +73,7 @@ impl Abs {
     }
 
     pub(super) fn add(self, other: Self) -> Self {
-        let moved = |off: i32, by: i32| {
-            off.checked_add(by).filter(|off| off.checked_abs().is_some_and(|off| off <= MAX_DISTANCE))
-        };
+        let moved = |off: i32, by: i32| off.checked_add(by).filter(|off| off.unsigned_abs() <= MAX_DISTANCE);
         match (self, other) {
             (Self::Frame(offs), Self::Const(by)) | (Self::Const(by), Self::Frame(offs)) => {
                 offs.moved(by).map_or(self.join(other).somewhere(), Self::Frame)
@@ -137,4 +135,4 @@ impl Offsets {
 const ALL_ARGS: u8 = 0b1_1111;
 
 /// How far pointers of known distance are moved; beyond that it is forgotten.
-const MAX_DISTANCE: i32 = 1 << 20;
+const MAX_DISTANCE: u32 = 1 << 20;

@@ -258,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn pointers_that_are_moved_far_away_are_lost() {
+        let add = |imm| Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Imm(imm) };
+        let live = handing_over(vec![add(i32::MIN), load(Reg::R1, 8), Insn::Exit]);
+        assert_eq!(live.during_call(InsnIdx(2)).slots, u64::MAX);
+        let live =
+            liveness(vec![mov(Reg::R1, Operand::Reg(Reg::R10)), add(i32::MIN), load(Reg::R1, 0), Insn::Exit]);
+        assert_eq!(live.before(InsnIdx(2)).slots, u64::MAX);
+    }
+
+    #[test]
     fn a_callee_may_read_anything_through_what_it_loads() {
         let fill = Insn::Load { size: Size::DW, signed: false, dst: Reg::R2, base: Reg::R1, off: 0 };
         let live = handing_over(vec![fill, load(Reg::R2, 0), Insn::Exit]);
