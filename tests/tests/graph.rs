@@ -19,12 +19,17 @@ fn open(path: &Path, options: &LoadOptions) -> Object {
     load(&bytes, options).unwrap_or_else(|e| panic!("{}: {e}", repo::name(path)))
 }
 
-#[test]
-fn programs_are_judged_as_their_tags_say() {
+/// The small kernel for which programs are judged.
+fn options() -> LoadOptions {
     let kernel = open(&repo::root().join(DIRECTORY).join(KERNEL), &LoadOptions::default());
     let types = kernel.btf.expect("compiled with -g");
     let target = Target { types: Arc::clone(&types).into(), ..Target::default() };
-    let options = LoadOptions { target, ..LoadOptions::default() };
+    LoadOptions { target, ..LoadOptions::default() }
+}
+
+#[test]
+fn programs_are_judged_as_their_tags_say() {
+    let options = options();
     let (mut faults, mut judged) = (Vec::new(), 0);
     for path in objects() {
         let object = open(&path, &options);
@@ -51,6 +56,20 @@ fn programs_are_judged_as_their_tags_say() {
     }
     assert!(faults.is_empty(), "{}:\n{}", faults.len(), faults.join("\n"));
     assert!(judged >= 80, "only {judged} programs were found");
+}
+
+#[test]
+fn what_became_of_an_object_is_said() {
+    let help = |object: &str, program: &str| {
+        let path = repo::root().join(DIRECTORY).join(object);
+        let object = open(&path, &options());
+        let program = object.programs.iter().find(|p| p.name == program).expect("it is there");
+        let rejection = verify(program, &Options::default()).expect_err("it is refused");
+        rejection.diagnostics[0].help.clone().unwrap_or_default()
+    };
+    assert!(help("lists.bpf.o", "use_after_unlock").contains("when the lock is given back"));
+    assert!(help("objects.bpf.o", "use_after_drop").contains("dropped by this call"));
+    assert!(help("objects.bpf.o", "use_after_it_was_stored").contains("owns it since this exchange"));
 }
 
 #[test]

@@ -439,6 +439,10 @@ impl Explorer<'_> {
                      `data_end` from the context and compare them again",
                 ))
             }
+            Kind::Scalar if !value.nullable && self.lost_object(value).is_some() => {
+                let diagnostic = self.refuse_reg(Code::InvalidMemAccess, reg, message);
+                Box::new(diagnostic.help(self.lost_object(value).unwrap_or_default()))
+            }
             _ if value.nullable => {
                 let diagnostic = self.refuse_reg(Code::NullPointer, reg, message);
                 Box::new(diagnostic.help("compare the pointer with null, and use it only where it is not"))

@@ -49,6 +49,31 @@ impl Explorer<'_> {
         let Some(Insn::Call(CallTarget::Helper(number))) = insn else { return false };
         HelperId::from_number(*number).is_some_and(|id| id.info().moves_packet || id == HelperId::TailCall)
     }
+
+    /// What became of the object to which a number was a pointer: help for whoever uses it still.
+    pub(super) fn lost_object(&self, value: &Value) -> Option<&'static str> {
+        const SPIN_UNLOCK: u32 = 94;
+        const KPTR_XCHG: u32 = 194;
+        const UNLOCKED: &str = "what was found in a list or tree, or put into it, may be gone when the lock is given \
+                                back: use it before, or take a reference of your own with `bpf_refcount_acquire`";
+        const STORED: &str = "the map or object owns it since this exchange: use it before, or take another \
+                              reference with `bpf_refcount_acquire`";
+        const DROPPED: &str = "the object was dropped by this call: use it before";
+        if !value.is_scalar() || !value.num.is_unknown() {
+            return None;
+        }
+        let insn = value.origin.and_then(|at| self.program.insns.get(at.index()))?;
+        match *insn {
+            Insn::Call(CallTarget::Helper(SPIN_UNLOCK)) => Some(UNLOCKED),
+            Insn::Call(CallTarget::Helper(KPTR_XCHG)) => Some(STORED),
+            Insn::Call(target @ CallTarget::Kfunc { .. }) => match self.kfuncs.get(target)?.name() {
+                "bpf_obj_drop_impl" | "bpf_percpu_obj_drop_impl" => Some(DROPPED),
+                "bpf_res_spin_unlock" | "bpf_res_spin_unlock_irqrestore" => Some(UNLOCKED),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// What would prove an access to the packet, at `off` from the pointer: authors think of the pointer at hand.

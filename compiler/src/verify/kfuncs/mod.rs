@@ -50,6 +50,11 @@ struct Param {
 }
 
 impl Kfunc {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn has(&self, flag: u16) -> bool {
         self.row.is_some_and(|row| row.flags & flag != 0)
     }
