@@ -18,7 +18,7 @@ use crate::program::{KernelTypes, MapDef, MapId, Program};
 const MAX_FIELDS: usize = 11;
 
 /// Most members that are looked at for one program.
-const MAX_MEMBERS: usize = 1 << 20;
+const MAX_MEMBERS: usize = 1 << 18;
 
 /// Largest structure of user memory that a map may refer to: a page.
 const MAX_USER: u32 = 4096;
