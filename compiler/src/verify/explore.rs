@@ -180,7 +180,11 @@ impl<'p> Explorer<'p> {
     pub fn run(&mut self) -> Result<(), Stop> {
         match Target::find(self.program) {
             Ok(target) => self.target = target,
-            Err(found) => self.end_path(*found)?,
+            Err(found) => {
+                // Without it nothing is known of the arguments.
+                self.end_path(*found)?;
+                return Err(Stop);
+            }
         }
         self.kfuncs.affect(self.program, &mut self.layout);
         for (point, insn) in self.points.iter_mut().zip(&self.program.insns) {

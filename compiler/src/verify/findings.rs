@@ -1,14 +1,17 @@
 //! What refuses a program: one finding, or several that do not follow from each other.
 //!
 //! A path ends at its first finding. What other paths are refused for is real by itself: they split off
-//! before, and are explored with the states that they had then. Of findings that have one cause only the
+//! before, and are explored with the states that they had then. Where rounds of a loop forget numbers that
+//! no proof relied on, that is not so: the path that ended might have relied on them. There one finding is
+//! all. Of findings that have one cause only the
 //! first is kept: those at one instruction, and those of one code whose value one instruction made. More
 //! findings never make a program accepted, nor fewer.
 
 use super::Stats;
 use super::explore::Explorer;
+use super::precision::calls_back;
 use crate::diag::{Code, Diagnostic};
-use crate::isa::InsnIdx;
+use crate::isa::{CallTarget, Insn, InsnIdx};
 
 /// Instructions that are processed after the first finding, to look for others.
 const BUDGET_AFTER: u32 = 100_000;
@@ -61,7 +64,16 @@ impl Explorer<'_> {
             }
         }
         let enough = self.findings.list.len() >= self.options.max_findings.max(1) as usize;
-        if exhausted || enough { Err(Stop) } else { Ok(()) }
+        if exhausted || enough || self.forgets_numbers() { Err(Stop) } else { Ok(()) }
+    }
+
+    /// Whether the program has loops that converge by forgetting.
+    fn forgets_numbers(&self) -> bool {
+        self.program.insns.iter().any(|insn| match *insn {
+            Insn::MayGoto { .. } => true,
+            Insn::Call(CallTarget::Helper(number)) => calls_back(number),
+            _ => self.kfuncs.asks_iterator(insn),
+        })
     }
 
     /// A finding that no path leads to.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use brolga_compiler::diag::Diagnostic;
 use brolga_compiler::diag::render::{self, Renderer, Role};
-use brolga_compiler::isa::{InsnIdx, disasm};
+use brolga_compiler::isa::{Insn, InsnIdx, disasm};
 use brolga_compiler::program::{Fault, Program};
 use brolga_compiler::verify;
 
@@ -176,8 +176,12 @@ const fn style(role: Role) -> Option<anstyle::Style> {
 /// Prints what the verifier found.
 pub fn findings(program: &Program, findings: &[Diagnostic], out: &mut impl Write) -> std::io::Result<()> {
     let maps: Vec<&str> = program.maps.iter().map(|map| map.name.as_str()).collect();
-    let insn = |at: InsnIdx| {
-        program.insns.get(at.index()).map_or_else(String::new, |insn| disasm(insn, &maps[..]).to_string())
+    let insn = |at: InsnIdx| match program.insns.get(at.index()) {
+        Some(Insn::Call(target)) if program.function_name(*target).is_some() => {
+            format!("call {}", program.function_name(*target).unwrap_or_default())
+        }
+        Some(insn) => disasm(insn, &maps[..]).to_string(),
+        None => String::new(),
     };
     let renderer = Renderer { program, disasm: &insn, width: io::width() };
     for (index, finding) in findings.iter().enumerate() {

@@ -21,6 +21,7 @@ use super::{LoadError, LoadOptions, MapDef};
 use crate::btf::TypeId;
 use crate::diag::{Code, Diagnostic};
 use crate::elf::SymbolIdx;
+use crate::isa::CallTarget;
 
 pub use host::{HostAccess, HostFunction, HostFunctionError, HostParam, HostScalar};
 
@@ -188,5 +189,31 @@ impl Externs {
     pub(super) fn of(&self, symbol: SymbolIdx) -> Option<(usize, &Extern)> {
         let index = *self.by_symbol.get(&symbol)?;
         Some((index, self.list.get(index)?))
+    }
+}
+
+impl super::Program {
+    /// The name of the kernel's or the host's function that a call is of, or would be if the kernel had it.
+    #[must_use]
+    pub fn function_name(&self, target: CallTarget) -> Option<&str> {
+        use super::KernelTypes;
+        match target {
+            CallTarget::Subprog(_) => None,
+            CallTarget::Helper(number) => {
+                let index = usize::try_from(number.checked_sub(POISON_CALL)?).ok()?;
+                self.externs.get(index).map(|missing| missing.name.as_str())
+            }
+            CallTarget::Kfunc { id, module: CallTarget::HOST } => {
+                Some(self.host_functions.get(usize::try_from(id).ok()?)?.name.as_str())
+            }
+            CallTarget::Kfunc { id, module } => {
+                let KernelTypes::Kernel(kernel) = &self.kernel else { return None };
+                let types = match usize::try_from(module).ok()? {
+                    0 => &kernel.vmlinux,
+                    number => &kernel.modules.get(*self.modules.get(number - 1)? as usize)?.1,
+                };
+                types.get(crate::btf::TypeId(u32::try_from(id).ok()?)).ok()?.name().ok()
+            }
+        }
     }
 }

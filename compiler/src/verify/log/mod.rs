@@ -262,7 +262,17 @@ fn spelled(program: &Program, at: InsnIdx, insn: &Insn) -> String {
             text = text.replace("goto ", "goto pc");
         }
         Insn::Load { .. } | Insn::Store { .. } => text = text.replace(" + ", " +").replace(" - ", " -"),
-        Insn::Call(CallTarget::Helper(number)) => _ = write!(text, "#{number}"),
+        Insn::Call(target @ (CallTarget::Helper(_) | CallTarget::Kfunc { .. })) => {
+            let number = match target {
+                CallTarget::Helper(number) => i64::from(number),
+                CallTarget::Kfunc { id, .. } => id.into(),
+                CallTarget::Subprog(off) => off.into(),
+            };
+            match program.function_name(target) {
+                Some(name) => text = format!("call {name}#{number}"),
+                None => _ = write!(text, "#{number}"),
+            }
+        }
         Insn::Call(CallTarget::Subprog(off)) => text = format!("call pc{off:+}"),
         _ => {}
     }

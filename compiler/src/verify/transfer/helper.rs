@@ -8,8 +8,8 @@ use brolga_abi::{Arg, AttachType, HelperId, MapKind, ProgramKind, Ret};
 
 use super::argument::{Call, SPIN_UNLOCK};
 use super::compat::kind;
-use crate::diag::Code;
-use crate::isa::Reg;
+use crate::diag::{Code, Diagnostic};
+use crate::isa::{CallTarget, Reg};
 use crate::program::MapId;
 use crate::verify::dynptr::slice_owner;
 use crate::verify::explore::{Check, Explorer, Next};
@@ -28,17 +28,7 @@ const KPTR_XCHG: u32 = 194;
 impl Explorer<'_> {
     /// `call` of a helper.
     pub(super) fn helper(&mut self, number: u32) -> Check<Next> {
-        let Some(id) = HelperId::from_number(number) else {
-            if let Some(poisoned) = self.program.poisoned(self.at) {
-                return Err(Box::new(poisoned));
-            }
-            if number == 0 || number > LAST_HELPER {
-                return Err(self.refuse(Code::UnknownHelper, format!("invalid func unknown#{number}")));
-            }
-            return Err(
-                self.refuse(Code::UnsupportedHelper, format!("helper number {number}: not supported yet"))
-            );
-        };
+        let Some(id) = HelperId::from_number(number) else { return Err(self.no_helper(number)) };
         self.check_helper_privilege(id)?;
         let attach = self.kind.effective_attach(self.program.attach);
         let Some(info) = self.contract(id, attach) else {
@@ -136,6 +126,24 @@ impl Explorer<'_> {
             return id.for_kind(ProgramKind::StructOps, None);
         }
         id.for_kind(self.kind, attach).filter(|_| self.member_may_call(id))
+    }
+
+    /// There is no helper of a number: loading may have put it there for something else that is missing.
+    fn no_helper(&self, number: u32) -> Box<Diagnostic> {
+        if let Some(poisoned) = self.program.poisoned(self.at) {
+            return Box::new(poisoned);
+        }
+        if number != 0 && number <= LAST_HELPER {
+            return self
+                .refuse(Code::UnsupportedHelper, format!("helper number {number}: not supported yet"));
+        }
+        let message = format!("invalid func unknown#{number}");
+        let Some(missing) = self.program.function_name(CallTarget::Helper(number)) else {
+            return self.refuse(Code::UnknownHelper, message);
+        };
+        let label = format!("the kernel has no function `{missing}`, and this path calls it");
+        let help = format!("ask first whether it is there, as with `bpf_ksym_exists({missing})`");
+        Box::new(self.refuse(Code::UnresolvedExtern, message).label(label).help(help))
     }
 
     fn result(&mut self, info: &HelperInfo, call: &Call) -> Check<Option<Value>> {
