@@ -188,15 +188,22 @@ const SLEEPABLE_HOOKS: &[&str] = &[
     "userns_create",
 ];
 
+/// Whether programs run before, after or in place of a function.
+fn watches(attach: Option<AttachType>) -> bool {
+    matches!(
+        attach,
+        Some(
+            AttachType::TraceFentry
+                | AttachType::TraceFexit
+                | AttachType::TraceFsession
+                | AttachType::ModifyReturn
+        )
+    )
+}
+
 /// Why a program may not be attached to a function.
 fn rejected(attach: Option<AttachType>, function: &str) -> Option<String> {
-    let watches = [
-        AttachType::TraceFentry,
-        AttachType::TraceFexit,
-        AttachType::TraceFsession,
-        AttachType::ModifyReturn,
-    ];
-    if !watches.iter().any(|kind| attach == Some(*kind)) {
+    if !watches(attach) {
         return None;
     }
     if DENIED_FUNCTIONS.contains(&function) {
@@ -206,6 +213,55 @@ fn rejected(attach: Option<AttachType>, function: &str) -> Option<String> {
         return Some(format!("Attaching fexit/fmod_ret to __noreturn function '{function}' is rejected."));
     }
     None
+}
+
+/// Functions that fault injection knows, but where nobody may sleep (`btf_non_sleepable_error_inject`).
+const NEVER_SLEEPABLE: &[&str] = &["__filemap_add_folio", "should_fail_alloc_page", "should_failslab"];
+
+/// Functions whose results programs may change, besides those of fault injection; at the first of them they may sleep.
+const MODIFIABLE: &[&str] = &[
+    "bpf_fentry_test1",
+    "bpf_modify_return_test",
+    "bpf_modify_return_test2",
+    "bpf_modify_return_test_tp",
+    "update_socket_protocol",
+];
+
+/// Whether it is a system call's function, as architectures name those.
+fn is_system_call(function: &str) -> bool {
+    let prefixes = ["__x64_sys_", "__ia32_sys_", "__arm64_sys_", "__s390x_sys_", "__riscv_sys_"];
+    prefixes.iter().any(|prefix| function.starts_with(prefix))
+}
+
+/// Whether a program may sleep at its hook or function, and change what that returns. For functions the kernel asks its list
+/// for fault injection, of which its types tell nothing: all system calls are on it.
+fn check_hold(program: &Program, target: &str) -> Result<(), Box<Diagnostic>> {
+    let refuse = |message: String| Err(Box::new(Diagnostic::program(Code::AttachTarget, message)));
+    let unknown = |what: &str| {
+        let message = format!("whether programs at `{target}` may {what}, the kernel's types do not tell");
+        Err(Box::new(Diagnostic::program(Code::UnsupportedFeature, message)))
+    };
+    let sleeps = program.traits.sleepable;
+    let modifies = program.attach == Some(AttachType::ModifyReturn);
+    match program.kind {
+        Some(ProgramKind::Lsm) if sleeps && !SLEEPABLE_HOOKS.contains(&target) => {
+            refuse(format!("bpf_lsm_{target} is not sleepable"))
+        }
+        Some(ProgramKind::Tracing) if watches(program.attach) => {
+            if sleeps && NEVER_SLEEPABLE.contains(&target) {
+                return refuse(format!("{target} is not sleepable"));
+            }
+            if sleeps && !is_system_call(target) && target != MODIFIABLE[0] {
+                return unknown("sleep");
+            }
+            let known = target.starts_with("security_") || MODIFIABLE.contains(&target);
+            if modifies && !known && !is_system_call(target) {
+                return unknown("change what it returns");
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The kernel's greatest error number (`MAX_ERRNO`).
@@ -239,9 +295,14 @@ impl Target {
             let message = format!("attach_btf_id points to disabled hook {target}");
             return Err(Box::new(Diagnostic::program(Code::AttachTarget, message)));
         }
+        if program.kind == Some(ProgramKind::Lsm) && !program.gpl_compatible {
+            let message = "LSM programs must have a GPL compatible license";
+            return Err(Box::new(Diagnostic::program(Code::GplOnlyHelper, message)));
+        }
         if let Some(message) = rejected(program.attach, target) {
             return Err(Box::new(Diagnostic::program(Code::AttachTarget, message)));
         }
+        check_hold(program, target)?;
         let name = format!("{names}{target}");
         let missing = || {
             let message = format!("the kernel's types have no function `{name}`");
@@ -447,5 +508,49 @@ impl Explorer<'_> {
                 Ok(Some(Value { flags, nullable: true, ..Value::pointer(kind) }))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use brolga_abi::kinds::Traits;
+
+    fn program(kind: ProgramKind, attach: AttachType, sleepable: bool) -> Program {
+        let mut program = Program::from_insns("p", kind, Vec::new(), Vec::new().into());
+        program.attach = Some(attach);
+        program.traits = Traits { sleepable, ..Traits::default() };
+        program
+    }
+
+    fn code(kind: ProgramKind, attach: AttachType, sleepable: bool, target: &str) -> Option<Code> {
+        check_hold(&program(kind, attach, sleepable), target).err().map(|found| found.code)
+    }
+
+    #[test]
+    fn programs_sleep_where_linux_lets_them() {
+        let lsm = |target| code(ProgramKind::Lsm, AttachType::LsmMac, true, target);
+        assert_eq!(lsm("file_open"), None);
+        assert_eq!(lsm("file_free_security"), Some(Code::AttachTarget));
+        let fentry = |target| code(ProgramKind::Tracing, AttachType::TraceFentry, true, target);
+        assert_eq!(fentry("__x64_sys_getpgid"), None);
+        assert_eq!(fentry("should_failslab"), Some(Code::AttachTarget));
+        assert_eq!(fentry("do_unlinkat"), Some(Code::UnsupportedFeature));
+        assert_eq!(code(ProgramKind::Tracing, AttachType::TraceFentry, false, "do_unlinkat"), None);
+    }
+
+    #[test]
+    fn results_are_changed_where_linux_lets_them() {
+        let fmod_ret = |target| code(ProgramKind::Tracing, AttachType::ModifyReturn, false, target);
+        assert_eq!(fmod_ret("security_file_open"), None);
+        assert_eq!(fmod_ret("bpf_modify_return_test"), None);
+        assert_eq!(fmod_ret("do_unlinkat"), Some(Code::UnsupportedFeature));
+    }
+
+    #[test]
+    fn what_does_not_return_is_not_watched_at_its_end() {
+        assert!(rejected(Some(AttachType::TraceFexit), "do_exit").is_some());
+        assert!(rejected(Some(AttachType::TraceFentry), "do_exit").is_none());
+        assert!(rejected(Some(AttachType::TraceFentry), "migrate_disable").is_some());
     }
 }
