@@ -3,13 +3,15 @@
 //! Maps are made from their definitions, without types, by the loader itself. What cannot be handed over like this
 //! (types, functions that are verified apart, targets by name) is not asked.
 
+use std::sync::Arc;
+
 use brolga_abi::ProgramKind;
 use brolga_abi::maps::F_RDONLY_PROG;
 use brolga_compiler::isa::{Endianness, Imm64, Insn, encode_all};
 use brolga_compiler::program::{MapDef, Program};
 use brolga_compiler::verify::Privilege;
 
-use crate::bpf_syscall::{F_SLEEPABLE, KernelMap, KernelProgram, LoadAs, LoadFailure};
+use crate::bpf_syscall::{F_SLEEPABLE, FuncInfo, KernelMap, KernelProgram, KernelTypes, LoadAs, LoadFailure};
 use crate::loader::with_privilege;
 
 /// What Linux says.
@@ -46,6 +48,11 @@ impl Maps {
             maps[index] = Some(make(def).map_err(|e| format!("map {}: {e}", def.name))?);
         }
         Ok(Self(maps))
+    }
+
+    /// Makes all maps; those that the kernel does not make are missing.
+    fn make_all(maps: &[MapDef]) -> Result<Self, String> {
+        Ok(Self(maps.iter().map(|def| make(def).ok()).collect()))
     }
 
     fn fd(&self, index: u32) -> Option<i32> {
@@ -133,4 +140,83 @@ fn reason(error: &std::io::Error, log: &str) -> String {
     let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with("processed ")).collect();
     let tail = lines[lines.len().saturating_sub(3)..].join(" / ");
     format!("{error}: {tail}")
+}
+
+/// Asks about many programs: maps are made once for all that share them, by a loader of each privilege.
+#[derive(Debug, Default)]
+pub struct Asker {
+    made: Vec<(Arc<[MapDef]>, Privilege, Maps)>,
+    types: Option<KernelTypes>,
+}
+
+/// Functions that [`types_of_functions`] describes.
+const FUNCTIONS: u32 = 64;
+
+/// BTF of static functions `int f0(void)` and so on; the first has the type 3.
+fn types_of_functions() -> Vec<u8> {
+    let mut strings = b"\0int\0".to_vec();
+    let mut types: Vec<u32> = vec![1, 1 << 24, 4, 1 << 24 | 32, 0, 13 << 24, 1];
+    for index in 0..FUNCTIONS {
+        types.extend([u32::try_from(strings.len()).expect("names are short"), 12 << 24, 2]);
+        strings.extend(format!("f{index}\0").bytes());
+    }
+    let (types_len, strings_len) = (types.len() * 4, strings.len());
+    let small = |len: usize| u32::try_from(len).expect("types are few");
+    let header = [0x1_eb9f, 24, 0, small(types_len), small(types_len), small(strings_len)];
+    let words = header.iter().chain(&types).flat_map(|word| word.to_le_bytes());
+    words.chain(strings).collect()
+}
+
+impl Asker {
+    /// Asks on behalf of a loader; `log`: with the kernel's reason, which takes longer.
+    pub fn ask(&mut self, program: &Program, privilege: Privilege, log: bool) -> Answer {
+        let load = match load_as(program) {
+            Ok(load) => load,
+            Err(why) => return Answer::Unasked(why),
+        };
+        let maps = match self.maps(program, privilege) {
+            Ok(maps) => maps,
+            Err(why) => return Answer::Unasked(why),
+        };
+        let Some(bytes) = maps.encode(program) else {
+            return Answer::Unasked("it names a map that is not there".to_owned());
+        };
+        let typed = privilege.may_use_bpf() && (2..=FUNCTIONS as usize).contains(&program.subprogs.len());
+        if typed && self.types.is_none() {
+            self.types = KernelTypes::load(&types_of_functions()).ok();
+        }
+        let records: Vec<_> =
+            (3u32..).zip(&program.subprogs).map(|(ty, subprog)| [subprog.start.0, ty]).collect();
+        let info = self.types.as_ref().filter(|_| typed).map(|types| FuncInfo { types, records: &records });
+        let judge = |load| KernelProgram::judge_typed(load, &bytes, info);
+        let work = || match judge(load) {
+            Ok(_) => Answer::Accepted,
+            Err(LoadFailure { error, .. }) if !log => Answer::Refused(error.to_string()),
+            Err(LoadFailure { error, .. }) => {
+                let log = judge(LoadAs { log_level: 1, ..load }).err();
+                Answer::Refused(reason(&error, &log.map(|failure| failure.log).unwrap_or_default()))
+            }
+        };
+        with_privilege(privilege, work).unwrap_or_else(|error| Answer::Unasked(error.to_string()))
+    }
+
+    fn maps(&mut self, program: &Program, privilege: Privilege) -> Result<&Maps, String> {
+        let known = |(maps, by, _): &(Arc<[MapDef]>, Privilege, Maps)| {
+            *by == privilege && (Arc::ptr_eq(maps, &program.maps) || **maps == *program.maps)
+        };
+        let index = match self.made.iter().position(known) {
+            Some(index) => index,
+            None => {
+                let maps = with_privilege(privilege, || Maps::make_all(&program.maps))
+                    .map_err(|e| e.to_string())??;
+                // Maps of many objects are not kept for ever.
+                if self.made.len() > 8 {
+                    self.made.clear();
+                }
+                self.made.push((program.maps.clone(), privilege, maps));
+                self.made.len() - 1
+            }
+        };
+        Ok(&self.made[index].2)
+    }
 }

@@ -14,6 +14,7 @@ const MAP_UPDATE_ELEM: u32 = 2;
 const MAP_GET_NEXT_KEY: u32 = 4;
 const PROG_LOAD: u32 = 5;
 const PROG_TEST_RUN: u32 = 10;
+const BTF_LOAD: u32 = 18;
 const MAP_FREEZE: u32 = 22;
 
 #[derive(Default)]
@@ -88,6 +89,43 @@ impl LoadAs {
 
 /// `BPF_F_SLEEPABLE`: the program may sleep.
 pub const F_SLEEPABLE: u32 = 1 << 4;
+
+#[derive(Default)]
+#[repr(C)]
+struct BtfLoadAttr {
+    btf: u64,
+    btf_log_buf: u64,
+    btf_size: u32,
+    btf_log_size: u32,
+    btf_log_level: u32,
+}
+
+/// Types that were loaded into the kernel.
+#[derive(Debug)]
+pub struct KernelTypes(OwnedFd);
+
+impl KernelTypes {
+    /// Loads BTF.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn load(btf: &[u8]) -> io::Result<Self> {
+        let mut attr =
+            BtfLoadAttr { btf: btf.as_ptr() as u64, btf_size: len32(btf), ..BtfLoadAttr::default() };
+        // SAFETY: the types live and have the stated length; there is no log buffer.
+        Ok(Self(owned(unsafe { bpf(BTF_LOAD, &mut attr) }?)))
+    }
+}
+
+/// The types of a program's functions.
+#[derive(Clone, Copy, Debug)]
+pub struct FuncInfo<'a> {
+    /// Where they are described.
+    pub types: &'a KernelTypes,
+    /// Of each function, in order, its first instruction and its type.
+    pub records: &'a [[u32; 2]],
+}
 
 #[derive(Default)]
 #[repr(C)]
@@ -265,6 +303,19 @@ impl KernelProgram {
     ///
     /// The refusal, with the log.
     pub fn judge(load: LoadAs, insns: &[u8]) -> Result<String, LoadFailure> {
+        Self::judge_typed(load, insns, None)
+    }
+
+    /// The same of a program whose functions have types.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, with the log.
+    pub fn judge_typed(
+        load: LoadAs,
+        insns: &[u8],
+        info: Option<FuncInfo<'_>>,
+    ) -> Result<String, LoadFailure> {
         let mut log = vec![0u8; if load.log_level == 0 { 0 } else { 1 << 16 }];
         let mut attr = ProgLoadAttr {
             prog_type: load.kind,
@@ -279,8 +330,14 @@ impl KernelProgram {
             attach_btf_id: load.attach_btf_id,
             ..ProgLoadAttr::default()
         };
-        // SAFETY: the instructions live and are as many as stated, the licence is a C string, and the log
-        // buffer lives and has the stated length, or is null and has none.
+        if let Some(info) = info {
+            attr.prog_btf_fd = info.types.0.as_raw_fd().cast_unsigned();
+            attr.func_info_rec_size = 8;
+            attr.func_info = info.records.as_ptr() as u64;
+            attr.func_info_cnt = u32::try_from(info.records.len()).expect("programs have few functions");
+        }
+        // SAFETY: the instructions live and are as many as stated, the licence is a C string, the records
+        // live and are as many as stated, and the log buffer lives and has the stated length, or is null and has none.
         let result = unsafe { bpf(PROG_LOAD, &mut attr) };
         let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
         let log = String::from_utf8_lossy(&log[..end]).into_owned();

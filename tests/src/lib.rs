@@ -1,5 +1,6 @@
 //! What tests need: engines that run the same program in four ways, case files, generators.
 
+pub mod agreement;
 pub mod ask;
 pub mod bpf_syscall;
 pub mod capture;

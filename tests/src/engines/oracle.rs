@@ -13,6 +13,8 @@ pub struct Oracle {
     /// Whether reading stack that was never written is a failure. Linux allows it to privileged
     /// programs, whose result is then their own affair.
     pub strict: bool,
+    /// How many instructions a run may execute, where that is not as many as usual.
+    pub fuel: Option<u64>,
 }
 
 impl Oracle {
@@ -31,6 +33,7 @@ impl Engine for Oracle {
     fn load(&self, module: &Module) -> Result<Box<dyn Instance>, Error> {
         let mut machine = Machine::new(module, self.hooks);
         machine.strict = self.strict;
+        machine.fuel = self.fuel.unwrap_or(machine.fuel);
         Ok(Box::new(machine))
     }
 }

@@ -6,6 +6,7 @@
 //! (time, random numbers, addresses) reaches a result.
 
 mod block;
+pub mod loose;
 pub mod mutate;
 pub mod rng;
 pub mod text;

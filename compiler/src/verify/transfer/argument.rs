@@ -570,7 +570,8 @@ impl Explorer<'_> {
     /// The key of a lookup in an array, where it lies on the stack and is known.
     fn constant_key(&mut self, reg: Reg, size: u32, call: &Call) -> Option<u64> {
         let def = self.map(call.map?);
-        if !matches!(def.kind.known(), Some(MapKind::Array | MapKind::PerCpuArray)) {
+        let array = matches!(def.kind.known(), Some(MapKind::Array | MapKind::PerCpuArray));
+        if !array || !self.options.privilege.may_use_bpf() {
             return None;
         }
         let value = *self.state.reg(reg);

@@ -41,6 +41,12 @@ impl Explorer<'_> {
         if fetched == Some(Reg::R10) {
             return Err(self.refuse(Code::FramePointerWrite, "frame pointer is read only"));
         }
+        if fetched == Some(base) && base != Reg::R10 {
+            let message = format!("{} invalid mem access 'scalar'", name(base));
+            let help = "Linux takes the address for what was fetched when it judges the store: keep the address in \
+                        another register";
+            return Err(Box::new(self.refuse_reg(Code::InvalidMemAccess, base, message).help(help)));
+        }
         self.load_through(&how, false, None)?;
         let Some(dst) = fetched else { return self.store_through(&how, Stored::Anything) };
         // What is fetched may replace the address, so the store comes first, and the load sees what was
