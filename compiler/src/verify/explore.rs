@@ -473,7 +473,7 @@ impl<'p> Explorer<'p> {
             Insn::Alu { op, width, dst, src } => self.alu(op, width, dst, src)?,
             Insn::MovSx { width, from, dst, src } => self.movsx(width, from, dst, src)?,
             Insn::Neg { width, dst } => self.neg(width, dst)?,
-            Insn::Endian { size, dst, .. } => self.endian(size, dst)?,
+            Insn::Endian { kind, size, dst } => self.endian(kind, size, dst)?,
             Insn::AddrSpaceCast { dst, to, from, .. } => self.addr_space_cast(dst, from, to)?,
             Insn::LoadImm64 { dst, imm } => self.load_imm64(dst, imm)?,
             Insn::SecondSlot => {

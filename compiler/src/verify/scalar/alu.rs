@@ -1,11 +1,11 @@
 //! What arithmetic does to sets of words.
 //!
 //! As much is known of a result as Linux knows, so that what is accepted here is accepted there: nothing of a
-//! quotient, a remainder, swapped bytes, or what was shifted by an amount that is not a constant below the width. A
+//! quotient, a remainder, or what was shifted by an amount that is not a constant below the width. A
 //! 32-bit operation otherwise clears the upper half. Whether Linux refuses an operation is decided elsewhere.
 
 use super::{Range32, Range64, Scalar, Tnum, low};
-use crate::isa::{AluOp, Size, Width};
+use crate::isa::{AluOp, Endian, Endianness, Size, Width};
 
 impl Scalar {
     /// `dst op= src`.
@@ -64,9 +64,27 @@ impl Scalar {
     /// `dst = (s8/s16/s32) src`. For [`Width::W32`] the upper half of the result is 0.
     #[must_use]
     pub fn movsx(self, width: Width, from: Size) -> Self {
-        match width {
-            Width::W64 => self.sext(from),
-            Width::W32 => self.sext(from).low_half().extend(),
+        let half = self.low_half();
+        match (width, half.r32.single()) {
+            (Width::W64, _) => self.sext(from),
+            (Width::W32, Some(_)) => self.sext(from).low_half().extend(),
+            (Width::W32, None) => {
+                let (lo, hi) = extended(half.r32.smin.into(), half.r32.smax.into(), from);
+                // They have no more bits than the half.
+                let bound = |x: i64| i32::try_from(x).unwrap_or(if x < 0 { i32::MIN } else { i32::MAX });
+                Half { bits: Tnum::UNKNOWN.subreg(), r32: Range32::signed(bound(lo), bound(hi)) }.extend()
+            }
+        }
+    }
+
+    /// Byte swaps and truncations, on a machine of the given order.
+    #[must_use]
+    pub fn endian(self, kind: Endian, size: Size, order: Endianness) -> Self {
+        match (kind, order) {
+            (Endian::Swap, _) | (Endian::ToBe, Endianness::Little) | (Endian::ToLe, Endianness::Big) => {
+                Self::from_bits(self.bits.bswap(size.bytes() * 8))
+            }
+            (Endian::ToLe, Endianness::Little) | (Endian::ToBe, Endianness::Big) => self.zext(size),
         }
     }
 
@@ -90,18 +108,20 @@ impl Scalar {
         }
     }
 
-    /// The low bytes, sign-extended.
+    /// The low bytes, sign-extended. Linux looks at the bounds of the whole, and where their upper parts differ
+    /// knows no more than the size says.
     #[must_use]
     pub fn sext(self, size: Size) -> Self {
-        let n = size.bytes() * 8;
-        let bits = self.bits.sext(n);
+        let spare = 64 - size.bytes() * 8;
+        if let Some(x) = self.as_constant() {
+            return Self::constant(((x << spare).cast_signed() >> spare).cast_unsigned());
+        }
         match size {
             Size::DW => self,
-            Size::W => {
-                let low = Range64::signed(self.r32.smin.into(), self.r32.smax.into());
-                Self { bits, r64: low, r32: self.r32 }.settle()
+            Size::B | Size::H | Size::W => {
+                let (lo, hi) = extended(self.r64.smin, self.r64.smax, size);
+                Self::signed(lo, hi)
             }
-            Size::B | Size::H => Self { bits, r64: self.r64.sext(n), r32: self.r32.sext(n) }.settle(),
         }
     }
 
@@ -214,4 +234,15 @@ impl Half {
         let r64 = Range64::unsigned(self.r32.umin.into(), self.r32.umax.into());
         Scalar { bits: self.bits.subreg(), r64, r32: self.r32 }.settle()
     }
+}
+
+/// Bounds of the low bytes, sign-extended, of what lies between two numbers.
+fn extended(smin: i64, smax: i64, size: Size) -> (i64, i64) {
+    let n = size.bytes() * 8;
+    let sign = |x: i64| x << (64 - n) >> (64 - n);
+    let (a, b) = (sign(smin), sign(smax));
+    if smin >> (n - 1) >> 1 == smax >> (n - 1) >> 1 && (a < 0) == (b < 0) {
+        return (a.min(b), a.max(b));
+    }
+    (i64::MIN >> (64 - n), i64::MAX >> (64 - n))
 }

@@ -272,6 +272,9 @@ const fn low(x: u64) -> u32 {
 #[inline]
 fn with_low_half(r64: Range64, r32: Range32) -> Option<Range64> {
     const SIGN: u64 = 1 << 63;
+    // As Linux: of a half on both sides of 0 only its bounds without a sign count.
+    let r32 =
+        if r32.smin < 0 && r32.smax >= 0 { Range32 { smin: i32::MIN, smax: i32::MAX, ..r32 } } else { r32 };
     let smin = up(r64.smin.cast_unsigned() ^ SIGN, &r32)? ^ SIGN;
     let smax = down(r64.smax.cast_unsigned() ^ SIGN, &r32)? ^ SIGN;
     Some(Range64 {

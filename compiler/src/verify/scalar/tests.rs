@@ -613,7 +613,11 @@ fn knows_what_linux_knows() {
     let small = not_taken(Sgt, W32, taken(Sgt, W32, Scalar::UNKNOWN, -5i32 as u32 as u64), 7);
     let sext = alu(Arsh, alu(Lsh, small, 32), 32);
     assert_eq!((sext.smin(), sext.smax()), (-4, 7));
-    assert_eq!((small.sext(Size::W).smin(), small.sext(Size::W).smax()), (-4, 7));
+    // A sign extension looks at the whole, of which the check said nothing.
+    assert_eq!((small.sext(Size::W).smin(), small.sext(Size::W).smax()), (i32::MIN.into(), i32::MAX.into()));
+    let whole = Scalar::signed(-4, 7);
+    assert_eq!((whole.sext(Size::B).smin(), whole.sext(Size::B).smax()), (-128, 127));
+    assert_eq!((byte.sext(Size::H).smin(), byte.sext(Size::H).smax()), (0, 255));
     assert_eq!(alu(Rsh, alu(Lsh, not_taken(Gt, W32, Scalar::UNKNOWN, 99), 32), 32).umax(), 99);
     // Sums that overflow on both ends keep their bounds (6.17).
     let high = Scalar::unsigned(u64::MAX - 9, u64::MAX);

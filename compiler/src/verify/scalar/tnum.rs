@@ -252,4 +252,11 @@ impl Tnum {
             mask: (self.mask & HIGH) | (low.mask & !HIGH),
         }
     }
+
+    /// The low `n` bits (16, 32 or 64) with their bytes in reverse order, zero-extended.
+    #[must_use]
+    #[inline]
+    pub const fn bswap(self, n: u32) -> Self {
+        Self { value: self.value.swap_bytes() >> (64 - n), mask: self.mask.swap_bytes() >> (64 - n) }
+    }
 }

@@ -5,7 +5,7 @@
 use brolga_abi::kinds::PacketAccess;
 
 use crate::diag::Code;
-use crate::isa::{AluOp, Imm64, Operand, Reg, Size, Width};
+use crate::isa::{AluOp, Endian, Imm64, Operand, Reg, Size, Width};
 use crate::program::MapId;
 use crate::verify::ShiftRule;
 use crate::verify::explore::{Check, Explorer};
@@ -166,13 +166,15 @@ impl Explorer<'_> {
         Ok(())
     }
 
-    /// Byte swaps and truncations. Linux knows nothing of what they give.
-    pub(in crate::verify) fn endian(&mut self, size: Size, dst: Reg) -> Check {
+    /// Byte swaps and truncations.
+    pub(in crate::verify) fn endian(&mut self, kind: Endian, size: Size, dst: Reg) -> Check {
         if size == Size::B {
             return Err(self.refuse(Code::ReservedForm, "BPF_END uses reserved fields"));
         }
         self.check_leak(dst, "pointer arithmetic prohibited")?;
-        self.set(dst, Value::UNKNOWN);
+        let value = *self.state.reg(dst);
+        let num = if value.is_scalar() { value.num } else { Scalar::UNKNOWN };
+        self.set(dst, Value::scalar(num.endian(kind, size, self.program.endianness)));
         Ok(())
     }
 

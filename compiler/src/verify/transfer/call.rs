@@ -10,7 +10,6 @@ use crate::verify::check::{By, Direction, Request};
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::obligations::RegSet;
 use crate::verify::refusal::name;
-use crate::verify::scalar::Scalar;
 use crate::verify::state::{Frame, MAX_FRAMES};
 use crate::verify::structure::subprog_at;
 use crate::verify::transfer::Handed;
@@ -287,7 +286,8 @@ impl Explorer<'_> {
         self.check_int_result("LD_ABS")?;
         self.check_nothing_held("BPF_LD_[ABS|IND]")?;
         self.destroy_caller_saved();
-        self.set(Reg::R0, Value::scalar(Scalar::unknown_of(size)));
+        // Linux takes it for any number, though it has no more bits than were loaded.
+        self.set(Reg::R0, Value::UNKNOWN);
         if self.state.depth() == 0 {
             return Ok(Next::Fall);
         }
