@@ -2,7 +2,7 @@
 //!
 //! [`Log`] is an [`Observer`] that hands over a line at a time and keeps none, so a million instructions need no
 //! memory. As in Linux, level 2 shows all paths and level 1 the last one only; which steps belong to that must be
-//! known beforehand, so level 1 verifies twice ([`write`]). It is a likeness: checkpoints, ids and `from` lines are Brolga's
+//! known beforehand, so level 1 verifies twice ([`write()`]). It is a likeness: checkpoints, ids and `from` lines are Brolga's
 //! own, and precision is not shown. A log never decides anything.
 
 mod value;
@@ -36,7 +36,7 @@ pub enum Level {
 ///
 /// # Errors
 ///
-/// As [`verify`](super::verify).
+/// As [`verify`].
 pub fn write(
     program: &Program,
     options: &Options,
