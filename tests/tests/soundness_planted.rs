@@ -43,3 +43,15 @@ fn lost_precision_of_spills_is_found() {
     let failure = found(Planted::Spills, 50_000);
     assert!(!failure.what.contains("without pruning"), "{failure}");
 }
+
+#[test]
+fn lost_liveness_is_found() {
+    let failure = found(Planted::Liveness, 50_000);
+    assert!(!failure.what.contains("without pruning"), "{failure}");
+}
+
+#[test]
+fn careless_ids_are_found() {
+    let failure = found(Planted::Ids, 100_000);
+    assert!(!failure.what.contains("without pruning"), "{failure}");
+}

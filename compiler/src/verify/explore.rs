@@ -14,6 +14,7 @@ use super::kfuncs::Kfuncs;
 use super::liveness::Liveness;
 use super::obligations::RegSet;
 use super::observe::{Observer, StateView};
+use super::planted::{Planted, is_planted};
 use super::precision::{Links, Milestones, Step};
 use super::prune::{NodeId, Nodes, Pace, Point, points};
 use super::records::Records;
@@ -132,11 +133,15 @@ pub(super) fn refers_to_arena(program: &Program) -> bool {
 impl<'p> Explorer<'p> {
     /// Prepares to explore a program that has a structure.
     pub fn new(program: &'p Program, options: &'p Options, kind: ProgramKind, layout: Layout) -> Self {
+        let mut live = Liveness::new(program, &layout.cfgs, &layout.order);
+        if is_planted(options, Planted::Liveness) {
+            live.forget_slots();
+        }
         Self {
             program,
             options,
             kind,
-            live: Liveness::new(program, &layout.cfgs, &layout.order),
+            live,
             points: points(&program.insns),
             facts: Collector::new(program.insns.len(), program.subprogs.len()),
             layout,

@@ -16,6 +16,10 @@ pub enum Planted {
     Links,
     /// Pruning: numbers that a proof relied on are not compared.
     Pruning,
+    /// Liveness: no stack slot is ever read again.
+    Liveness,
+    /// Ids: values that were copies of each other cover values that were not.
+    Ids,
     /// Precision: what was spilled is not followed further back.
     Spills,
 }

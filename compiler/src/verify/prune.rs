@@ -18,6 +18,7 @@ use super::explore::{Check, Explorer};
 use super::loops::{Loops, NEVER, Segment};
 use super::obligations::{RegSet, touches};
 use super::observe::{Cover, Covering, StateView};
+use super::planted::{Planted, is_planted};
 use super::precision::{affects, calls_back};
 use super::state::State;
 use crate::diag::{Code, Diagnostic};
@@ -397,7 +398,7 @@ impl Explorer<'_> {
     }
 
     fn covers(&self, node: &Node, exactness: Exactness) -> bool {
-        let mut ids = IdMap::default();
+        let mut ids = IdMap::new(is_planted(self.options, Planted::Ids));
         let reads_unwritten = self.options.privilege.may_learn_addresses();
         let exact_numbers = self.sanitation.exact_numbers;
         Match { live: &self.live, exactness, ids: &mut ids, reads_unwritten, exact_numbers }

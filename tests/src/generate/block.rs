@@ -84,6 +84,8 @@ pub(super) struct Block<'a> {
     pub loops: u32,
     /// What the program is made of.
     pub profile: Profile,
+    /// Whether it may do what is not safe on some path.
+    pub daring: bool,
 }
 
 impl Block<'_> {

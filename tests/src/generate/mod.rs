@@ -99,13 +99,14 @@ pub fn generate_with(seed: u64, profile: Profile) -> Generated {
     }
     let mut text = Text::default();
     let mut subprogs = Vec::new();
-    main(&mut rng, &mut text, kind, profile, &mut subprogs);
+    let manner = (profile, profile == Profile::Proofs && rng.one_in(4));
+    main(&mut rng, &mut text, kind, manner, &mut subprogs);
     // Subprograms may call those that come after them; each call makes a new one while it is cheap.
     let mut at = 0;
     while at < subprogs.len() {
         let subprog = subprogs[at];
         at += 1;
-        body(&mut rng, &mut text, subprog, profile, &mut subprogs);
+        body(&mut rng, &mut text, subprog, manner, &mut subprogs);
     }
     let globals: Vec<_> = subprogs.iter().filter(|s| s.kind == SubprogKind::Global).collect();
     let starts: Vec<_> = globals.iter().filter_map(|s| text.slot_of(s.start)).collect();
@@ -150,7 +151,13 @@ pub(crate) enum SubprogKind {
 
 /// The main function: checks its packet, sets up its registers, does things, and mixes what came of
 /// them into `r0`.
-fn main(rng: &mut Rng, text: &mut Text, kind: NativeKind, profile: Profile, subprogs: &mut Vec<Subprog>) {
+fn main(
+    rng: &mut Rng,
+    text: &mut Text,
+    kind: NativeKind,
+    (profile, daring): (Profile, bool),
+    subprogs: &mut Vec<Subprog>,
+) {
     let out = text.label();
     text.mov(Reg::R6, Reg::R1);
     init_stack(rng, text);
@@ -170,8 +177,18 @@ fn main(rng: &mut Rng, text: &mut Text, kind: NativeKind, profile: Profile, subp
             vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8]
         }
     };
-    let mut block =
-        Block { rng, text, scalars, region: Some(region), kind, subprogs, depth: 0, loops: 0, profile };
+    let mut block = Block {
+        rng,
+        text,
+        scalars,
+        region: Some(region),
+        kind,
+        subprogs,
+        depth: 0,
+        loops: 0,
+        profile,
+        daring,
+    };
     block.init_scalars();
     let statements = match profile {
         Profile::Results => 4 + block.rng.below(24),
@@ -187,7 +204,13 @@ fn main(rng: &mut Rng, text: &mut Text, kind: NativeKind, profile: Profile, subp
     text.push(Insn::Exit);
 }
 
-fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, profile: Profile, subprogs: &mut Vec<Subprog>) {
+fn body(
+    rng: &mut Rng,
+    text: &mut Text,
+    subprog: Subprog,
+    (profile, daring): (Profile, bool),
+    subprogs: &mut Vec<Subprog>,
+) {
     text.place(subprog.start);
     let out = text.label();
     match subprog.kind {
@@ -210,7 +233,7 @@ fn body(rng: &mut Rng, text: &mut Text, subprog: Subprog, profile: Profile, subp
     let scalars = vec![Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R7, Reg::R8];
     let kind = NativeKind::RawMemory;
     let depth = subprog.depth;
-    let mut block = Block { rng, text, scalars, region, kind, subprogs, depth, loops: 0, profile };
+    let mut block = Block { rng, text, scalars, region, kind, subprogs, depth, loops: 0, profile, daring };
     match (subprog.kind, profile) {
         (SubprogKind::Index, _) => block.index_body(),
         (SubprogKind::Reader, _) => block.reader_body(),

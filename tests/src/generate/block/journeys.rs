@@ -16,7 +16,8 @@ const SLOT: i16 = -SCALARS - 32;
 impl Block<'_> {
     /// One statement.
     pub fn journey(&mut self) {
-        match self.rng.below(6) {
+        match self.rng.below(7) {
+            6 => self.linked_or_not(),
             0 => self.handed_index(),
             1 => self.written_index(),
             2 => self.counted_rounds(),
@@ -35,9 +36,35 @@ impl Block<'_> {
         self.text.mov_imm(index, first);
         let (cond, width) = (self.rng.pick(CONDS), self.rng.pick(WIDTHS));
         self.text.branch(cond, width, deciding, Operand::Imm(self.rng.imm()), joined);
-        self.text.mov_imm(index, second);
+        let too_far = i32::try_from(self.dare()).expect("small");
+        self.text.mov_imm(index, second + 2 * too_far);
         self.text.place(joined);
         self.idle(deciding);
+    }
+
+    /// A number is a copy of another on one path; on the other path neither is used, or one dares to.
+    fn linked_or_not(&mut self) {
+        let (index, copy) = self.scratch();
+        let pointer = self.another(index, copy);
+        let (apart, joined, skip) = (self.text.label(), self.text.label(), self.text.label());
+        self.unknown(index);
+        self.unknown(copy);
+        self.unknown(pointer);
+        self.text.branch(self.rng.pick(CONDS), Width::W64, pointer, Operand::Imm(self.rng.imm()), apart);
+        self.text.mov(copy, index);
+        self.text.jump(Insn::Ja { off: 0 }, joined);
+        self.text.place(apart);
+        if self.dare() == 0 {
+            self.text.mov_imm(copy, 1);
+        } else {
+            self.text.add_imm(copy, 0);
+        }
+        self.text.place(joined);
+        self.idle(pointer);
+        self.text.branch(Cond::Gt, Width::W64, index, Operand::Imm(FARTHEST), skip);
+        self.use_byte(copy, pointer);
+        self.text.place(skip);
+        self.init(pointer);
     }
 
     /// So many instructions that a checkpoint may be made, and a branch at which states are compared.
@@ -155,10 +182,13 @@ impl Block<'_> {
         self.unknown(deciding);
         self.text.mov(pointer, Reg::R10);
         self.text.add_imm(pointer, -16);
-        self.text.mov_imm(flag, self.rng.pick(&[0, 1]));
+        let other = if self.dare() == 0 { self.rng.pick(&[0, 1]) } else { 7 };
+        self.text.mov_imm(flag, other);
         self.text.branch(self.rng.pick(CONDS), Width::W64, deciding, Operand::Imm(self.rng.imm()), number);
         self.text.store(Size::DW, Reg::R10, SLOT, Operand::Reg(pointer));
-        self.text.mov_imm(flag, 7);
+        if self.dare() == 0 {
+            self.text.mov_imm(flag, 7);
+        }
         self.text.jump(Insn::Ja { off: 0 }, joined);
         self.text.place(number);
         self.text.store(Size::DW, Reg::R10, SLOT, Operand::Imm(self.rng.pick(&[0, 5])));
@@ -184,7 +214,8 @@ impl Block<'_> {
         let more = region.len.cast_signed() + 8;
         self.text.mov(pointer, region.base);
         self.text.add_imm(pointer, more);
-        self.text.mov_imm(flag, 0);
+        let other = i32::from(self.dare() != 0);
+        self.text.mov_imm(flag, other);
         self.text.branch(Cond::Gt, Width::W64, pointer, Operand::Reg(end), less);
         self.text.mov_imm(flag, 1);
         self.text.place(less);

@@ -47,6 +47,11 @@ impl Block<'_> {
         }
     }
 
+    /// Now and then, in programs that dare, how far beyond what is safe to go: a verifier must refuse them.
+    pub(super) fn dare(&mut self) -> i64 {
+        if self.daring && self.rng.one_in(4) { 1 + i64::from(self.rng.below(8)) } else { 0 }
+    }
+
     /// Two scratch registers, one for a number and one for a pointer.
     pub(super) fn scratch(&mut self) -> (Reg, Reg) {
         let first = self.rng.below(5) as usize;
@@ -71,6 +76,7 @@ impl Block<'_> {
     /// Uses a number in 0..=hi as an offset, exactly at the edge of what is there.
     fn use_index(&mut self, index: Reg, pointer: Reg, hi: i64, skip: Label) {
         let size = self.rng.pick(SIZES);
+        let hi = (hi - self.dare()).max(0);
         let hi = i32::try_from(hi).expect("bounds are small");
         let end = hi + size.bytes().cast_signed();
         let fits = |len: u32| end <= len.cast_signed();
@@ -403,6 +409,9 @@ impl Block<'_> {
         self.text.mov_imm(flag, 1);
         self.text.jump(Insn::Ja { off: 0 }, joined);
         self.text.place(free);
+        if self.dare() != 0 {
+            self.text.mov_imm(flag, 1);
+        }
         if self.rng.one_in(2) {
             self.text.mov_imm(index, self.rng.imm());
         }
