@@ -235,6 +235,14 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_errors: u32,
 
+    /// How many instructions the verifier processes at most, over all paths of a program. The default is Linux's
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub budget: u32,
+
+    /// How many programs of an object are judged at a time. By default as many as there are CPUs
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
     /// Print what the verifier knew at each instruction, in the form of the kernel's log: 1 for the path that is
     /// refused, 2 for all paths
     #[arg(

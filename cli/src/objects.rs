@@ -1,7 +1,8 @@
 //! What several commands do with an object: load it, choose programs of it, judge them.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brolga_compiler::diag::{Diagnostic, Severity};
@@ -185,6 +186,30 @@ impl<'a> Judgement<'a> {
     /// Verifies a program otherwise.
     pub fn with(program: &'a Program, options: &verify::Options) -> Self {
         Self::timed(program, || verify::verify(program, options))
+    }
+
+    /// Verifies programs on several threads. The judgements are in the programs' order.
+    pub fn all(programs: &[&'a Program], options: &verify::Options, threads: usize) -> Vec<Self> {
+        let threads = threads.min(programs.len());
+        if threads < 2 {
+            return programs.iter().map(|program| Self::with(program, options)).collect();
+        }
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(programs.len())));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(program) = programs.get(at) else { return };
+                        let judgement = Self::with(program, options);
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((at, judgement));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, judgement)| judgement).collect()
     }
 
     /// Verifies a program, and hands over the log line by line.

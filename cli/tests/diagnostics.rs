@@ -224,3 +224,31 @@ fn the_readme_shows_a_message() {
     let (_, message) = run.exits(1).split_once('\n').expect("a verdict before the message");
     assert!(readme.contains(message), "the README does not show\n{message}");
 }
+
+#[test]
+fn programs_are_judged_together_and_stay_in_their_order() {
+    let path = "cli/tests/data/rejected.bpf.o";
+    let balancer = "examples/balancer.bpf.o";
+    let names = |jobs: &str| -> Vec<Value> {
+        let lines =
+            brolga(&["verify", "--format", "json", "--btf", "own", "--jobs", jobs, balancer, path]).json();
+        lines
+            .iter()
+            .map(|line| json!([line["object"], line["program"], line["verdict"], line["processed"]]))
+            .collect()
+    };
+    let one = names("1");
+    assert!(one.len() > 1, "{one:?}");
+    assert_eq!(names("4"), one);
+}
+
+#[test]
+fn the_budget_is_an_option() {
+    let object = "examples/balancer.bpf.o";
+    let verdict = |args: &[&str]| {
+        let lines = brolga(&[&["verify", "--format", "json", "--btf", "own", object], args].concat()).json();
+        (lines[0]["verdict"].clone(), lines[0]["diagnostics"][0]["code"].clone())
+    };
+    assert_eq!(verdict(&[]).0, "accept");
+    assert_eq!(verdict(&["--budget", "10"]), (json!("reject"), json!("too-complex")));
+}

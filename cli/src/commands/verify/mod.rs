@@ -97,7 +97,22 @@ impl Tally {
 /// What `verify` was asked to judge by.
 fn options(args: &VerifyArgs) -> verify::Options {
     let privilege = args.loader.privilege();
-    verify::Options { max_findings: args.max_errors, privilege, ..verify::Options::default() }
+    let (max_findings, instruction_budget) = (args.max_errors, args.budget);
+    verify::Options { max_findings, instruction_budget, privilege, ..verify::Options::default() }
+}
+
+/// Judges programs of an object, several at a time; one by one where a log is printed. They stay in their order.
+fn judge_all<'a>(
+    programs: &[&'a Program],
+    args: &VerifyArgs,
+    out: &mut Out,
+) -> std::io::Result<Vec<Judgement<'a>>> {
+    if args.log.is_some() {
+        return programs.iter().map(|program| judge(program, args, out)).collect();
+    }
+    let cpus = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = args.jobs.map_or_else(cpus, usize::from);
+    Ok(Judgement::all(programs, &options(args), threads))
 }
 
 /// Judges a program; prints the log on the way, if there is to be one.
@@ -126,17 +141,21 @@ fn verify(
 ) -> Result<Vec<Verdict>, Failure> {
     let object = objects::load_bytes(path, &io::read(path)?, &args.selection, args.memory, environment)?;
     let mut verdicts = Vec::new();
-    for program in objects::select(path, &object, &args.selection)? {
-        let judgement = judge(program, args, out)?;
-        match args.format {
-            VerdictFormat::Text => text(path, &judgement, out)?,
-            VerdictFormat::Json => {
-                serde_json::to_writer(&mut *out, &Report::new(path, kernel, &judgement))?;
-                writeln!(out)?;
+    let programs = objects::select(path, &object, &args.selection)?;
+    // A log stands before its program's verdict.
+    let together = if args.log.is_some() { 1 } else { programs.len().max(1) };
+    for programs in programs.chunks(together) {
+        for judgement in judge_all(programs, args, out)? {
+            match args.format {
+                VerdictFormat::Text => text(path, &judgement, out)?,
+                VerdictFormat::Json => {
+                    serde_json::to_writer(&mut *out, &Report::new(path, kernel, &judgement))?;
+                    writeln!(out)?;
+                }
+                VerdictFormat::Sarif => log.add(path, kernel, &judgement),
             }
-            VerdictFormat::Sarif => log.add(path, kernel, &judgement),
+            verdicts.push(judgement.verdict());
         }
-        verdicts.push(judgement.verdict());
     }
     Ok(verdicts)
 }
