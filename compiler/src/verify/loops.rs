@@ -139,14 +139,18 @@ impl Explorer<'_> {
     fn settle_component(&mut self, root: NodeId) {
         let (pending, edges) = self.nodes.get(root).marks;
         let edges = self.nodes.loops.edges.split_off(edges);
-        let mut rounds = 0;
-        while edges.iter().fold(false, |changed, edge| self.carry(edge) || changed) {
-            rounds += 1;
-            if rounds == ROUNDS {
-                for edge in &edges {
-                    self.mark_everything(Some(edge.from));
-                }
+        let mut settled = false;
+        for _ in 0..ROUNDS {
+            // Each edge, whatever the others told.
+            let news = edges.iter().filter(|edge| self.carry(edge)).count();
+            settled = news == 0;
+            if settled {
                 break;
+            }
+        }
+        if !settled {
+            for edge in &edges {
+                self.mark_everything(Some(edge.from));
             }
         }
         self.nodes.loops.parts.retain(|(start, _)| *start < pending);
