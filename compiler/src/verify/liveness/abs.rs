@@ -90,26 +90,33 @@ impl Abs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Offsets {
     count: u8,
+    /// Whether it may be no pointer into the frame at all, but something that was in the same slot at other times.
+    perhaps: bool,
     /// The first `count` are they, in order; the others are 0.
     all: [i16; 4],
 }
 
 impl Offsets {
     /// `r10` itself.
-    pub(super) const START: Self = Self { count: 1, all: [0; 4] };
+    pub(super) const START: Self = Self { count: 1, perhaps: false, all: [0; 4] };
 
     pub(super) fn iter(&self) -> impl Iterator<Item = i32> + use<'_> {
         self.all[..self.count.into()].iter().map(|off| i32::from(*off))
     }
 
-    /// The offset, where there is one only.
-    pub(super) fn single(&self) -> Option<i32> {
-        (self.count == 1).then(|| self.all[0].into())
+    /// Whether it certainly is this one place.
+    pub(super) fn is_certain(&self) -> bool {
+        self.count == 1 && !self.perhaps
+    }
+
+    /// The same, where it may also be something else.
+    pub(super) fn perhaps(self) -> Self {
+        Self { perhaps: true, ..self }
     }
 
     /// All of both; `None` where these are too many.
     pub(super) fn union(self, other: Self) -> Option<Self> {
-        let mut both = self;
+        let mut both = Self { perhaps: self.perhaps || other.perhaps, ..self };
         for off in &other.all[..other.count.into()] {
             let known = &both.all[..both.count.into()];
             if let Err(at) = known.binary_search(off) {

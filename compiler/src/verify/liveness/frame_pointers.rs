@@ -163,8 +163,12 @@ impl FramePointers {
                 at.jump(off).and_then(|at| subprog_at(program, at)).map_or(Abs::Other, Abs::Func)
             }
             Insn::Load { size: Size::DW, base, off, .. }
-            | Insn::LoadAcquire { size: Size::DW, base, off, .. } => self.loaded(regs[base.index()], off),
-            Insn::Atomic { size: Size::DW, base, off, .. } => self.loaded(regs[base.index()], off),
+            | Insn::LoadAcquire { size: Size::DW, base, off, .. }
+            | Insn::Atomic { size: Size::DW, base, off, .. } => match self.loaded(regs[base.index()], off) {
+                // Slots may have held something else before, or hold it later.
+                Abs::Frame(offs) => Abs::Frame(offs.perhaps()),
+                loaded => loaded,
+            },
             _ => Abs::Other,
         };
         if let Insn::Store { base, off, src: Operand::Reg(src), .. }
@@ -333,7 +337,7 @@ fn effects(program: &Program, at: InsnIdx, regs: &Regs, summaries: &[Option<Summ
         let base = regs[memory.base.index()];
         let size = memory.size.bytes();
         let (slots, single) = match base {
-            Abs::Frame(offs) => (slots_at(&offs, memory.off.into(), size), offs.single().is_some()),
+            Abs::Frame(offs) => (slots_at(&offs, memory.off.into(), size), offs.is_certain()),
             Abs::Any { own: true, .. } => (u64::MAX, false),
             Abs::Any { own: false, .. }
             | Abs::Arg(..)
