@@ -141,6 +141,9 @@ impl Explorer<'_> {
             );
             return Err(self.refuse_reg(Code::Reference, reg, message));
         }
+        if call.releases == Some(reg) {
+            self.check_unmodified(reg, &value)?;
+        }
         match wants {
             Wants::Null => {
                 self.mark_precise(reg);

@@ -8,6 +8,7 @@ use crate::isa::Reg;
 use crate::verify::dynptr::slice_owner;
 use crate::verify::explore::{Check, Explorer, Next};
 use crate::verify::objects::What;
+use crate::verify::scalar::low;
 use crate::verify::value::{BtfPointer, Dynptr, Flags, Kind, MemoryOwner, TypesOf, Value};
 
 impl Explorer<'_> {
@@ -57,7 +58,8 @@ impl Explorer<'_> {
                 if !readonly && matches!(what, Dynptr::Skb | Dynptr::Xdp) && !self.may_write_packet() {
                     return Err(self.refuse(Code::Dynptr, "the prog does not allow writes to packet data"));
                 }
-                let size = u32::try_from(size).unwrap_or(u32::MAX);
+                // The function is handed the low half only.
+                let size = low(size);
                 let kind = Kind::Memory { size, owner: slice_owner(what) };
                 let flags = if readonly { Flags::READONLY } else { Flags::NONE };
                 Value { dynptr_id: id, ref_id, flags, ..Value::pointer(kind) }

@@ -264,7 +264,7 @@ impl From<u64> for Scalar {
 /// The low half of a word.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "the purpose")]
-const fn low(x: u64) -> u32 {
+pub(in crate::verify) const fn low(x: u64) -> u32 {
     x as u32
 }
 

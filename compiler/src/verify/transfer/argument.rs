@@ -16,6 +16,7 @@ use crate::verify::explore::{Check, Explorer};
 use crate::verify::fields::{PointerTag, Special};
 use crate::verify::locks::Locking;
 use crate::verify::refusal::name;
+use crate::verify::scalar::low;
 use crate::verify::stack::{Byte, slot_of};
 use crate::verify::structures::holds;
 use crate::verify::transfer::MAX_OFFSET;
@@ -169,7 +170,7 @@ impl Explorer<'_> {
                     return Err(self.refuse_reg(Code::ArgumentSize, reg, message));
                 };
                 self.mark_precise(reg);
-                call.alloc_size = u32::try_from(size).unwrap_or(u32::MAX);
+                call.alloc_size = low(size);
                 Ok(())
             }
             Arg::Func => {

@@ -191,6 +191,18 @@ CLASSIFIER(REFUSED("null-pointer", "invalid mem access 'ptr_or_null_'"), use_wit
 	return 0;
 }
 
+CLASSIFIER(REFUSED("modified-context", "variable ptr_ access var_off=(0x0; 0x8) disallowed"), drop_from_somewhere)
+{
+	struct plain *plain = bpf_obj_new(struct plain);
+	__u64 off = ctx->len & 8;
+
+	if (!plain)
+		return 0;
+	asm volatile("%[plain] += %[off]" : [plain] "+r"(plain) : [off] "r"(off));
+	bpf_obj_drop(plain);
+	return 0;
+}
+
 CLASSIFIER(REFUSED("invalid-mem-access", "invalid mem access 'scalar'"), use_after_drop)
 {
 	struct plain *plain = bpf_obj_new(struct plain);
