@@ -513,7 +513,11 @@ impl Explorer<'_> {
         let (mut node, mut changed) = (from, false);
         while let Some(id) = node {
             let known = self.nodes.get_mut(id);
-            changed |= known.precise.iter().any(|marks| *marks != all);
+            if known.precise.iter().all(|marks| *marks == all) {
+                // Only this marks everything, and did so back to the beginning then.
+                break;
+            }
+            changed = true;
             known.precise.fill(all);
             node = known.parent;
         }

@@ -78,7 +78,13 @@ impl Reads {
 
     /// The distances of the bytes.
     fn bytes(&self) -> impl Iterator<Item = i32> {
-        let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 != 0);
+        let bits = |mut word: u64| {
+            std::iter::from_fn(move || {
+                let bit = (word != 0).then(|| word.trailing_zeros().cast_signed())?;
+                word &= word - 1;
+                Some(bit)
+            })
+        };
         (0..).zip(self.bytes).flat_map(move |(at, word)| bits(word).map(move |bit| 64 * at + bit - 512))
     }
 }
