@@ -503,8 +503,8 @@ pub struct DisasmArgs {
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// A diagnostic's code, such as null-map-value
-    #[arg(value_name = "CODE", required_unless_present = "list")]
+    /// A diagnostic's code, such as null-map-value. Without one, all codes are listed
+    #[arg(value_name = "CODE")]
     pub code: Option<String>,
 
     /// List all codes

@@ -17,6 +17,7 @@ const OBJECTS: &[(&str, &[&str])] = &[
     ("helper", &[]),
     ("licence", &[]),
     ("loop", &["--program", "endless"]),
+    ("misuse", &[]),
     ("null", &[]),
     ("packet", &[]),
     ("pointer", &[]),

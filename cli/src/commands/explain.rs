@@ -35,7 +35,7 @@ pub fn run(args: &ExplainArgs, out: &mut Out) -> Result<ExitCode, Failure> {
                 serde_json::to_writer(&mut *out, &row)?;
                 writeln!(out)?;
             }
-            Format::Text if args.list => {
+            Format::Text if args.code.is_none() => {
                 writeln!(out, "{HEADING}{:32}{HEADING:#} {}", row.name, row.summary())?;
             }
             Format::Text => page(row, out)?,

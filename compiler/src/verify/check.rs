@@ -257,7 +257,7 @@ impl Explorer<'_> {
         let info = self.kind.info().context;
         let attach = self.kind.effective_attach(self.program.attach);
         let Some(field) = info.access(direction, at, size, attach) else {
-            let diagnostic = invalid();
+            let diagnostic = Box::new(invalid().label(self.unlike_field(request, at)));
             return Err(match info.field_at(at) {
                 Some(Field { name: "egress_ifindex", .. }) => {
                     Box::new(diagnostic.help("this field exists in programs of sections `xdp/devmap` only"))
@@ -266,6 +266,32 @@ impl Explorer<'_> {
             });
         };
         Ok(field)
+    }
+
+    /// Why an access to the context fits no field.
+    fn unlike_field(&self, request: &Request, at: u32) -> String {
+        let kind = self.kind.info().name;
+        let attach = self.kind.effective_attach(self.program.attach);
+        let Some(field) = self.kind.info().context.field_at(at) else {
+            return format!("the context of programs of the kind {kind} has no field at offset {at}");
+        };
+        let allows = |direction| field.allows(direction, field.offset, field.width, attach);
+        let Field { name, offset, width, .. } = field;
+        match request.direction {
+            Direction::Read if !allows(context::Direction::Read) => {
+                format!("programs of the kind {kind} cannot read `{name}`")
+            }
+            Direction::Write if !allows(context::Direction::Write) && allows(context::Direction::Read) => {
+                format!("programs of the kind {kind} may read `{name}`, and not write it")
+            }
+            Direction::Write if !allows(context::Direction::Write) => {
+                format!("programs of the kind {kind} cannot write `{name}`")
+            }
+            Direction::Read | Direction::Write => format!(
+                "bytes {at} to {} of the context are accessed: the field here, `{name}`, has {width} from {offset} on",
+                at.saturating_add(request.size).saturating_sub(1)
+            ),
+        }
     }
 
     /// The context is used as it was given.

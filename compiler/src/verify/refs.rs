@@ -137,7 +137,12 @@ impl Explorer<'_> {
         let held = &self.state.held;
         if held.is_locked() {
             let message = format!("{what} cannot be used inside bpf_spin_lock-ed region");
-            return Err(self.refuse(Code::Lock, message));
+            let lock = held.lock.or_else(|| held.res_locks.last().map(|res| res.lock));
+            let release = if held.lock.is_some() { "bpf_spin_unlock" } else { "bpf_res_spin_unlock" };
+            let found =
+                self.refuse(Code::Lock, message).note(lock.map(|lock| lock.at), "the lock was taken here");
+            let help = format!("call `{release}` on every path, also on those that return early");
+            return Err(Box::new(found.help(help)));
         }
         if held.rcu > 0 {
             let message = format!("{what} cannot be used inside bpf_rcu_read_lock-ed region");

@@ -306,7 +306,7 @@ impl Target {
         let name = format!("{names}{target}");
         let missing = || {
             let message = format!("the kernel's types have no function `{name}`");
-            let help = "give the types of the kernel that has it, with its modules: `--btf`";
+            let help = "compare the name in `SEC(…)` with the kernel's; if it is right, give the types of a kernel that has it, with its modules: `--btf`";
             Box::new(Diagnostic::program(Code::AttachTarget, message).help(help))
         };
         let raw = names == "btf_trace_";

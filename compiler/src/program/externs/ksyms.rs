@@ -67,6 +67,17 @@ fn host(source: &Source<'_>, hosts: &[HostFunction], found: &Found) -> Option<Re
     })
 }
 
+/// A structure of which a function's prototype has a pointer, and the object no definition.
+fn only_declared(btf: &Btf, proto: TypeId) -> Option<&str> {
+    let proto = btf.get(proto).ok()?;
+    let types = proto.params().map(|param| param.ty).chain([proto.referenced()]);
+    types.into_iter().find_map(|ty| {
+        let pointer = btf.unqualified(ty).ok().filter(|ty| ty.kind() == Kind::Ptr)?;
+        let target = btf.unqualified(pointer.referenced()).ok().filter(|ty| ty.kind() == Kind::Fwd)?;
+        target.name().ok()
+    })
+}
+
 struct Resolver<'r> {
     local: Option<&'r Btf>,
     kernel: Option<&'r Kernel>,
@@ -106,7 +117,14 @@ impl Resolver<'_> {
         match fits {
             Ok(true) => self.kernel_type(id, module),
             Ok(false) if is_function && external.weak => Resolution::Absent,
-            Ok(false) => Missing::certainly("the kernel's has another type"),
+            Ok(false) => {
+                Missing::certainly(match is_function.then(|| only_declared(local, found.ty)).flatten() {
+                    Some(name) => format!(
+                        "the kernel's has another type: `struct {name}` is only declared here, and must be defined, as in vmlinux.h"
+                    ),
+                    None => "the kernel's has another type".to_owned(),
+                })
+            }
             Err(error) => Missing::certainly(format!("its type cannot be compared: {error}")),
         }
     }

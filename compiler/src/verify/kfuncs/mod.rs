@@ -326,6 +326,10 @@ impl Explorer<'_> {
 
     fn refuse_kfunc(&self, kfunc: &Kfunc) -> Box<crate::diag::Diagnostic> {
         let message = format!("calling kernel function {} is not allowed", kfunc.name);
-        self.refuse(Code::KernelFunction, message)
+        let label = format!(
+            "programs of the kind {} that are attached like this do not have this function",
+            self.kind.info().name
+        );
+        Box::new(self.refuse(Code::KernelFunction, message).label(label))
     }
 }

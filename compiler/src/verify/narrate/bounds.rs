@@ -2,11 +2,12 @@
 //! comparison was not enough.
 
 use super::Story;
+use super::advice;
 use super::names;
 use super::source::{History, Origin, history};
 use super::words::{knows_packet_end, leave, range};
 use crate::diag::{Code, Diagnostic};
-use crate::isa::{AluOp, Insn, InsnIdx, Operand, Reg};
+use crate::isa::{AluOp, Cond, Insn, InsnIdx, Operand, Reg};
 use crate::verify::obligations::{Memory, Mode, touches};
 use crate::verify::scalar::Scalar;
 use crate::verify::value::{Kind, Value};
@@ -60,6 +61,16 @@ pub(super) fn packet(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
             let proven = if value.num.as_constant() == Some(0) { "" } else { " from there" };
             found.note(Some(*at), format!("this comparison shows that {} bytes{proven} exist, and no more", value.range))
         }
+        (Some((at, pointer)), _) if too_far(pointer) => found.note(
+            Some(*at),
+            "this comparison shows nothing: the pointer may lie more than 65535 bytes into the packet, and offsets \
+             are followed no further",
+        ),
+        (Some((at, pointer)), _) if pointer.off > 0 && orders(story.insn(*at)) => found.note(
+            Some(*at),
+            "what this comparison shows holds on its other way: on the one that the path takes, the packet may end \
+             before",
+        ),
         (Some((at, _)), _) => {
             found.note(Some(*at), "this comparison shows nothing on the way that the path takes from it")
         }
@@ -69,18 +80,40 @@ pub(super) fn packet(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
         ),
         (None, None) => found.note(None, "nothing on this path compares a pointer to the packet with `data_end`"),
     };
+    match own {
+        Some((_, pointer)) if value.range == 0 && too_far(pointer) => near(story, found),
+        Some((at, pointer)) if value.range == 0 && pointer.off > 0 && orders(story.insn(*at)) => {
+            let found = compare(story, memory.as_ref(), found);
+            found.help("turn the comparison round: leave where the pointer is beyond `data_end`")
+        }
+        Some(_) | None => compare(story, memory.as_ref(), found),
+    }
+}
+
+/// Help and repair: what to compare with the packet's end.
+fn compare(story: &Story<'_, '_>, memory: Option<&Memory>, found: Diagnostic) -> Diagnostic {
+    let value = &story.value;
     let line = story.explorer.program.line_of(story.explorer.at);
-    let name = line.as_ref().and_then(names::dereferenced);
+    let name = line.as_ref().and_then(names::dereferenced_path);
+    let element = line.as_ref().and_then(names::element);
     let arrow = line.is_some_and(|line| name.is_some_and(|name| line.text.contains(&format!("{name}->"))));
     let end = memory.map_or(1, |memory| i64::from(memory.off) + i64::from(memory.size.bytes()));
-    let pointer = match name {
-        Some(name) if arrow => format!("(void *)({name} + 1)"),
-        Some(name) => format!("(void *){name} + {end}"),
-        None if value.num.as_constant() == Some(0) => format!("data + {}", i64::from(value.off) + end),
-        None => format!("pointer + {end}"),
+    let fixed = value.num.as_constant() == Some(0);
+    // A loop of which each round is followed: compilers move a comparison of the element out of it, and change it.
+    let array = element.filter(|_| fixed).and_then(|element| element.split_once('['));
+    let pointer = match (name, element, array) {
+        (_, _, Some((array, _))) => format!("(void *)&{array}[COUNT]"),
+        (_, Some(element), None) => format!("(void *)(&{element} + 1)"),
+        (Some(name), None, None) if arrow => format!("(void *)({name} + 1)"),
+        (Some(name), None, None) => format!("(void *){name} + {end}"),
+        (None, None, None) if fixed => format!("data + {}", i64::from(value.off) + end),
+        (None, None, None) => format!("pointer + {end}"),
     };
     let off = i64::from(value.off) + end;
     let found = match name {
+        Some(_) if array.is_some() => {
+            found.help("before the loop, compare with `data_end` as far as its last round reaches, and leave where the packet is too short")
+        }
         Some(_) if (1..=i64::from(u16::MAX)).contains(&off) => {
             found.help("compare with `data_end` first, and leave where the packet is too short")
         }
@@ -89,6 +122,28 @@ pub(super) fn packet(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
     let declared =
         if knows_packet_end(story) { "" } else { "void *data_end = (void *)(long)ctx->data_end;\n\n" };
     found.repair(format!("{declared}if ({pointer} > data_end)\n\t{}", leave(story.explorer)))
+}
+
+/// Whether a branch shows on one of its ways that something is below.
+const fn orders(insn: &Insn) -> bool {
+    matches!(insn, Insn::Branch { cond: Cond::Gt | Cond::Ge | Cond::Lt | Cond::Le, .. })
+}
+
+/// Whether a pointer to the packet may lie so far from its start that Linux learns nothing from comparing it.
+fn too_far(value: &Value) -> bool {
+    let off = u64::try_from(value.off).unwrap_or(0);
+    value.num.umax().saturating_add(off) > u64::from(u16::MAX)
+}
+
+/// Help and repair: the number that was added to a pointer must have a lower bound.
+fn near(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
+    let Some((moment, reg)) = story.history.moved else { return found };
+    let number = number(story, moment, reg);
+    let name = number.made.and_then(|(at, _)| story.variable(at)).unwrap_or("offset");
+    let found = tell(&number, "what was added to it", found);
+    found
+        .help(format!("compare `{name}` with a constant before it is added to the pointer; then compare with `data_end` as is done here"))
+        .repair(format!("if ({name} > 1500)\n\t{}", leave(story.explorer)))
 }
 
 /// Comparisons of pointers to the packet with its end, the last first, and the pointers.
@@ -262,7 +317,12 @@ fn stack(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
             ));
             if found.help.is_some() { found } else { found.help(help) }
         }
-        None => found.label(format!("the function reaches beyond the variable at r10{off:+}")),
+        None if off < -512 => found
+            .label(format!("the variable at r10{off:+} is larger than the stack"))
+            .help("a function's stack has 512 bytes: move large variables to a per-CPU array map"),
+        None => found.label(format!("the function reaches beyond the variable at r10{off:+}")).help(
+            "the length that is handed over must not be larger than the variable: `sizeof` gives its size",
+        ),
     }
 }
 
@@ -270,6 +330,9 @@ fn stack(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
 pub(super) fn length(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
     let Some(last) = story.moments.len().checked_sub(1) else { return found };
     let number = number(story, last, story.reg);
+    if !story.value.is_scalar() {
+        return advice::keyless(story, found);
+    }
     let empty = story.value.num.umin() == 0 && story.value.num.smin() >= 0;
     let found = found.label(format!("the length may be {}", range(&story.value.num)));
     let found = tell(&number, "the length", found);

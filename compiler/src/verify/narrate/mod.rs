@@ -6,6 +6,7 @@
 //! line: so it says what it saw on this path (`replay`), follows one value (`source`), and takes names from
 //! the author's own text (`names`) where they are plainly there.
 
+mod advice;
 mod bounds;
 mod names;
 mod replay;

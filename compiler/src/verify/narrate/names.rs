@@ -62,8 +62,34 @@ pub(super) fn dereferenced<'a>(line: &SourceLine<'a>) -> Option<&'a str> {
         let end = rest.bytes().position(|byte| !is_word(byte)).unwrap_or(rest.len());
         return last_word(&rest[..end]);
     }
-    let end = after.bytes().position(|byte| !is_word(byte)).unwrap_or(after.len());
-    after[end..].starts_with('[').then(|| last_word(&after[..end])).flatten()
+    let (word, rest) = first_word(after);
+    // Of `eth->h_dest[0]` the column may be that of the whole.
+    let whole = rest.strip_prefix("->").is_some_and(|member| !first_word(member).1.starts_with("->"));
+    (whole || rest.starts_with('[')).then(|| last_word(word)).flatten()
+}
+
+fn first_word(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().position(|byte| !is_word(byte)).unwrap_or(text.len()))
+}
+
+/// The same with what it is a member of: `h.tcp` of `h.tcp->dest`.
+pub(super) fn dereferenced_path<'a>(line: &SourceLine<'a>) -> Option<&'a str> {
+    let (before, _) = split(line)?;
+    let Some(base) = before.strip_suffix("->") else { return dereferenced(line) };
+    let mut start = base.len() - last_word(base)?.len();
+    while let Some(outer) = base[..start].strip_suffix("->").or_else(|| base[..start].strip_suffix('.')) {
+        start = outer.len() - last_word(outer)?.len();
+    }
+    Some(&base[start..])
+}
+
+/// The element that the line's column names: `p[i]`, if its index is a variable.
+pub(super) fn element<'a>(line: &SourceLine<'a>) -> Option<&'a str> {
+    let (_, after) = split(line)?;
+    let (word, rest) = first_word(after);
+    let index = rest.strip_prefix('[')?;
+    let index = &index[..index.find(']')?];
+    is_name(index).then(|| &after[..word.len() + index.len() + 2])
 }
 
 /// What stands in the last brackets of the line: `i` of `slots[i]`.
@@ -137,7 +163,13 @@ mod tests {
         assert_eq!(dereferenced(&line("\tif (eth->h_proto == 8)", 11)), Some("eth"));
         assert_eq!(dereferenced(&line("\treturn *value;", 9)), Some("value"));
         assert_eq!(dereferenced(&line("\treturn p[4];", 9)), Some("p"));
+        assert_eq!(dereferenced(&line("\treturn eth->h_dest[0];", 9)), Some("eth"));
+        assert_eq!(dereferenced(&line("\treturn a->b->c[0];", 9)), None);
         assert_eq!(dereferenced(&line("\treturn 4;", 9)), None);
+        assert_eq!(dereferenced_path(&line("\tif (a->h.tcp->dest)", 16)), Some("a->h.tcp"));
+        assert_eq!(dereferenced_path(&line("\tif (f(x)->h.tcp->dest)", 19)), None);
+        assert_eq!(element(&line("\tsum += p[i];", 9)), Some("p[i]"));
+        assert_eq!(element(&line("\tsum += p[3];", 9)), None);
         assert_eq!(dereferenced(&line("ä", 2)), None, "a column within a character");
         assert_eq!(index(&line("\tslots->slot[queue] += 1;", 2)), Some("queue"));
         assert_eq!(index(&line("\tslot[f(x)] = 1;", 2)), None);

@@ -6,13 +6,13 @@ use brolga_abi::{HelperId, MapKind, ProgramKind};
 
 use super::names;
 use super::source::{Origin, history, operand};
-use super::{Story, bounds};
+use super::{Story, advice, bounds};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Insn, InsnIdx, Operand, Reg};
 use crate::verify::explore::Explorer;
 use crate::verify::scalar::Scalar;
 use crate::verify::stack::Byte;
-use crate::verify::value::{Kind, Value};
+use crate::verify::value::{Kind, MemoryOwner, Value};
 
 /// Adds words to a finding about what a register holds.
 pub(super) fn of_value(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
@@ -29,7 +29,8 @@ pub(super) fn of_value(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
         Code::PointerArithmetic | Code::PointerOffset => arithmetic(story, found),
         Code::UninitRegister => uninit(story, found),
         Code::UninitStack => unwritten(story, found),
-        _ => made(story, found),
+        Code::InvalidMemAccess => made(story, advice::no_pointer(story, found)),
+        _ => made(story, advice::of_value(story, found)),
     }
 }
 
@@ -39,6 +40,7 @@ pub(super) fn of_place(explorer: &Explorer<'_>, found: Diagnostic) -> Diagnostic
         Code::Reference => leaked(explorer, found),
         Code::InfiniteLoop | Code::TooComplex => endless(explorer, found),
         Code::HelperNotAllowed => other_helper(explorer, found),
+        Code::MapHelper => advice::map_helper(explorer, found),
         Code::GplOnlyHelper => found
             .label("this function is for programs under the GPL, and the object does not say that it is")
             .repair("char LICENSE[] SEC(\"license\") = \"GPL\";"),
@@ -181,6 +183,10 @@ fn null(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
         };
         found = found.note(Some(root), text);
     }
+    if story.root().is_none() && matches!(story.value.kind, Kind::Memory { owner: MemoryOwner::Caller, .. }) {
+        found =
+            found.note(None, "callers may hand null to a global function, which is verified apart from them");
+    }
     if let Some((at, other)) = another_asked(story) {
         let other = other.map_or_else(String::new, |other| format!(", `{other}`"));
         found = found.note(Some(at), format!("this asks whether another pointer is null{other}"));
@@ -218,7 +224,13 @@ fn returned(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
     let kind = explorer.kind.info().name;
     let Some((min, max)) = explorer.return_range() else { return made(story, found) };
     let found = if story.value.is_scalar() {
-        found.label(format!("returns {}", range(&story.value.num)))
+        let narrow = match story.value.num.as_constant() {
+            Some(x @ 0x8000_0000..=0xffff_ffff) => {
+                format!(", which is {} in 32 bits", x.cast_signed() - (1 << 32))
+            }
+            Some(_) | None => String::new(),
+        };
+        found.label(format!("returns {}{narrow}", range(&story.value.num)))
     } else {
         found.label(format!("returns {}, not a number", plain(explorer, &story.value)))
     };
@@ -249,6 +261,8 @@ fn meaning(kind: ProgramKind, min: i64, max: i64) -> &'static str {
             0,
             1,
         ) => ": 0 refuses, 1 allows",
+        (ProgramKind::SkLookup, 0, 1) => ": `SK_DROP` or `SK_PASS`",
+        (ProgramKind::Lsm, _, 0) => ": 0 allows, a negative error such as `-EPERM` refuses",
         (ProgramKind::CgroupSockAddr, 1, 1) => ": at this place it cannot refuse",
         _ => "",
     }
@@ -266,6 +280,9 @@ fn arithmetic(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic {
         Insn::Alu { op: crate::isa::AluOp::Add | crate::isa::AluOp::Sub, src: Operand::Reg(src), dst, .. } => {
             let number = if story.reg == dst { src } else { dst };
             let value = explorer.state.reg(number);
+            if value.is_scalar() && value.num.smin() < 0 && value.num.smax() < 1 << 29 {
+                return made(story, advice::negative(story, number, found));
+            }
             if value.is_scalar() {
                 (
                     format!("{} is added to a pointer and may be {}", format_args!("`{number}`"), range(&value.num)),
@@ -369,16 +386,43 @@ fn leaked(explorer: &Explorer<'_>, mut found: Diagnostic) -> Diagnostic {
     let Some(at) = found.notes.first().and_then(|note| note.insn) else { return found };
     let Some(callee) = callee(explorer, at) else { return found };
     let line = explorer.program.line_of(at);
-    let name = line.as_ref().and_then(|line| names::assigned(line));
+    let place = if callee == "bpf_ringbuf_reserve_dynptr" { 3 } else { 0 };
+    let handed = |line| names::argument(line, place)?.strip_prefix('&').filter(|name| names::is_name(name));
+    let name = line.as_ref().and_then(|line| names::assigned(line).or_else(|| handed(line)));
     let what = name.map_or_else(|| "what was acquired".to_owned(), |name| format!("`{name}`"));
     found.notes[0].message = format!("`{callee}` acquires it here, for the program to give back");
     let found = found.label(format!("the path ends here, and {what} was not given back"));
-    match release_of(&callee) {
-        Some((release, repair)) => found
-            .help(format!("call `{release}` on every path, also on those that return early"))
-            .repair(repair.replace("NAME", name.unwrap_or("pointer"))),
-        None => found,
+    let iterator = callee.starts_with("bpf_iter_").then(|| callee.strip_suffix("_new")).flatten();
+    let release = match iterator {
+        Some(iterator) => Some((format!("{iterator}_destroy"), format!("{iterator}_destroy(&NAME);"))),
+        None => release_of(&callee).map(|(release, repair)| (release.to_owned(), repair.to_owned())),
+    };
+    if callee == "bpf_kptr_xchg" {
+        return found.help(
+            "what was there before is the program's now: where it is not null, give it back with what releases its \
+             type, such as `bpf_task_release` or `bpf_obj_drop`",
+        );
     }
+    let Some((release, repair)) = release else { return found };
+    let repair = repair.replace("NAME", name.unwrap_or("pointer"));
+    // Where the way on which it is null goes on to the same end, the pointer must be asked about there.
+    let joined = found.path.iter().filter_map(|turn| explorer.program.line_of(turn.insn)).any(|line| {
+        name.is_some_and(|name| {
+            names::mentions(line.text, name)
+                && (line.text.contains("&&") || line.text.contains(&format!("if ({name})")))
+        })
+    });
+    let repair = match name {
+        Some(name) if joined => format!("if ({name})\n\t{repair}"),
+        _ => repair,
+    };
+    let own = explorer.program.subprog_of(at);
+    let place = if own == explorer.program.subprog_of(explorer.at) {
+        "on every path, also on those that return early".to_owned()
+    } else {
+        format!("in `{}`, on every path on which it returns", explorer.program.subprogs[own.index()].name)
+    };
+    found.help(format!("call `{release}` {place}")).repair(repair)
 }
 
 /// A loop that does not end, or not soon enough.

@@ -132,7 +132,12 @@ impl Explorer<'_> {
             let message = format!(
                 "At {what} return the register R0 has smin={smin} smax={smax} should have been in [{min}, {max}]"
             );
-            return Err(self.refuse_reg(Code::Callback, Reg::R0, message));
+            let found = self.refuse_reg(Code::Callback, Reg::R0, message);
+            let help = match (min, max) {
+                (0, 1) => "return 0 to be called again, and 1 to stop",
+                _ => "return 0",
+            };
+            return Err(Box::new(found.help(help)));
         }
         if callback.when != When::Now {
             return Ok(Next::End);

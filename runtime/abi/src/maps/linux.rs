@@ -66,6 +66,12 @@ impl LinuxMapKind {
         Self { helpers: Some(helpers), ..self }
     }
 
+    /// The helpers that are for maps of this kind, if it has its own.
+    #[must_use]
+    pub const fn own_helpers(&self) -> Option<&'static [HelperId]> {
+        self.helpers
+    }
+
     /// Whether a helper that is given a map works on one of this kind.
     #[must_use]
     pub fn takes(&self, helper: HelperId) -> bool {
