@@ -14,6 +14,7 @@
 use std::rc::Rc;
 
 use super::explore::Explorer;
+use super::observe::{Cover, Covering};
 use super::precision::{Links, Lost, Step, Wanted};
 use super::prune::{NodeId, Nodes};
 use crate::isa::InsnIdx;
@@ -154,8 +155,17 @@ impl Explorer<'_> {
             }
         }
         self.nodes.loops.parts.retain(|(start, _)| *start < pending);
+        self.tell_settled(root);
         for id in self.nodes.loops.pending.split_off(pending) {
+            self.tell_settled(id);
             self.nodes.settle(id);
+        }
+    }
+
+    fn tell_settled(&mut self, id: NodeId) {
+        if let Some(observer) = &mut self.observer {
+            let node = self.nodes.get(id);
+            observer.settle(Covering { id: id.number(), node, how: Cover::Explored, live: &self.live });
         }
     }
 

@@ -44,6 +44,9 @@ pub trait Observer {
     /// The current state is covered by a kept one; its path ends here.
     fn prune(&mut self, _at: InsnIdx, _state: StateView<'_>, _by: Covering<'_>) {}
 
+    /// Everything that a checkpoint in a loop leads to was explored: on what was relied there is known now.
+    fn settle(&mut self, _by: Covering<'_>) {}
+
     /// The current path has ended, behind this instruction or, after [`prune`](Self::prune), before it.
     fn end(&mut self, _at: InsnIdx) {}
 
@@ -409,7 +412,7 @@ impl<'a> Covering<'a> {
         self.id
     }
 
-    /// How it covers.
+    /// How it covers, if it was asked.
     #[must_use]
     pub fn how(&self) -> Cover {
         self.how

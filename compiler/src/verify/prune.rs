@@ -28,6 +28,13 @@ use crate::isa::{CallTarget, Insn, InsnIdx};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NodeId(u32);
 
+impl NodeId {
+    /// The number that observers are told.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// Registers and slots of one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {

@@ -49,7 +49,7 @@ pub struct Pruned {
     pub to: usize,
     /// The state that it had.
     pub state: KeptState,
-    /// Which numbers of the covering state count, by frame.
+    /// Which numbers of the covering state counted when it was compared, by frame.
     pub precise: Vec<Set>,
     /// How it covers.
     pub how: Cover,
@@ -66,6 +66,8 @@ pub struct Node {
     pub live: Vec<Set>,
     /// What may differ from the node before, by frame, in the state or in a run; everything where it is empty.
     pub fresh: Vec<Set>,
+    /// At the head of a loop, or in it: on which numbers what follows relies, by frame.
+    pub relied_on: Option<Vec<Set>>,
     /// What can come next.
     pub edges: Vec<Edge>,
     /// Ways from it that were not explored.
@@ -104,6 +106,11 @@ fn live(state: &StateView<'_>) -> Vec<Set> {
     sets.map(|(regs, slots)| Set { regs, slots }).collect()
 }
 
+fn precise(by: Covering<'_>) -> Vec<Set> {
+    let frames = 0..by.state().depth();
+    frames.map(|f| Set { regs: by.precise_regs(f), slots: by.precise_slots(f) }).collect()
+}
+
 impl<'p> Recorder<'p> {
     /// For a program.
     #[must_use]
@@ -129,7 +136,7 @@ impl Observer for Recorder<'_> {
             before.edges.push(Edge::Step(new));
             fresh = fresh::between(&self.program.insns[before.at.index()], &before.state, &state);
         }
-        self.graph.nodes.push(Node { at, state, live, fresh, edges: Vec::new(), open: 0 });
+        self.graph.nodes.push(Node { at, state, live, fresh, relied_on: None, edges: Vec::new(), open: 0 });
         self.current = Some(new);
     }
 
@@ -152,12 +159,14 @@ impl Observer for Recorder<'_> {
 
     fn prune(&mut self, _at: InsnIdx, state: StateView<'_>, by: Covering<'_>) {
         let to = self.kept[&by.id()];
-        let frames = 0..state.depth();
-        let precise = frames.map(|f| Set { regs: by.precise_regs(f), slots: by.precise_slots(f) }).collect();
-        let pruned = Pruned { to, state: state.keep(), precise, how: by.how() };
+        let pruned = Pruned { to, state: state.keep(), precise: precise(by), how: by.how() };
         let current = self.current.expect("nothing is kept before the first step");
         self.graph.nodes[current].edges.push(Edge::Covered(Box::new(pruned)));
         self.graph.pruned += 1;
+    }
+
+    fn settle(&mut self, by: Covering<'_>) {
+        self.graph.nodes[self.kept[&by.id()]].relied_on = Some(precise(by));
     }
 
     fn refuse(&mut self, _why: &Diagnostic) {

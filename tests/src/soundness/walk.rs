@@ -7,7 +7,7 @@
 
 use brolga_compiler::isa::{CallTarget, Insn, InsnIdx, Reg};
 use brolga_compiler::program::{Program, SubprogId};
-use brolga_compiler::verify::observe::KeptState;
+use brolga_compiler::verify::observe::{Cover, KeptState};
 
 use super::graph::{Edge, Graph, Node, Pruned, Set};
 use super::inside::{Concrete, Counts, check};
@@ -206,7 +206,15 @@ impl<'g> Walk<'g> {
             inside.map_err(|escape| format!("where it was pruned, at {at}: {escape}"))?;
         }
         let target = &self.graph.nodes[pruned.to];
-        let counts = Counts::Precise { live: &target.live, precise: &pruned.precise };
+        // A run that is only covered where it matters need not be inside all numbers of a loop's head, but inside those on
+        // which something relies.
+        let counts = match (pruned.how, cursor.mode, &target.relied_on) {
+            (Cover::Loop, Mode::Kinds, Some(precise)) => Counts::Precise { live: &target.live, precise },
+            (Cover::Loop, Mode::Kinds, None) => Counts::Kinds { live: &target.live },
+            (Cover::Loop | Cover::Explored, ..) => {
+                Counts::Precise { live: &target.live, precise: &pruned.precise }
+            }
+        };
         let inside = self.compare(&target.state, run, cursor, (counts, &[]), checked);
         inside.map_err(|escape| format!("pruned at {at} to a state that does not cover it: {escape}"))
     }
