@@ -231,8 +231,7 @@ impl Run<'_> {
             }
             Insn::Call(target) => return self.call(target),
             Insn::Exit => {
-                let value = self.get(Reg::R0)?;
-                return Ok(self.leave(value));
+                return self.leave();
             }
         }
         Ok(Next::Follow)
@@ -317,7 +316,10 @@ impl Run<'_> {
                 self.set(Reg::R0, value)?;
                 Ok(Next::Follow)
             }
-            None => Ok(self.leave(0)),
+            None => {
+                self.thread.regs[Reg::R0.index()] = Some(0);
+                self.leave()
+            }
         }
     }
 
@@ -427,24 +429,27 @@ impl Run<'_> {
         Next::Jump(-1)
     }
 
-    /// Returns from the current function.
-    fn leave(&mut self, value: u64) -> Next {
-        let Some(caller) = self.thread.callers.pop() else { return Next::Done(value) };
+    /// Returns from the current function. One that another calls may leave `r0` unwritten; then the caller must not
+    /// read it.
+    fn leave(&mut self) -> Result<Next, Cause> {
+        let result = self.thread.regs[Reg::R0.index()];
+        let Some(caller) = self.thread.callers.pop() else { return Ok(Next::Done(self.get(Reg::R0)?)) };
         self.machine.memory.drop_now(self.thread.stack);
         self.thread.stack = caller.stack;
         self.thread.program = caller.program;
         self.thread.pc = caller.pc;
         self.thread.loops = caller.loops;
         self.thread.regs = caller.saved;
-        match caller.round {
+        Ok(match caller.round {
             Some(round) => {
+                let value = result.ok_or(Cause::UninitialisedRegister(Reg::R0))?;
                 self.thread.rounds = Some((round + 1, value != 0));
                 Next::Jump(-1)
             }
             None => {
-                self.thread.regs[0] = Some(value);
+                self.thread.regs[Reg::R0.index()] = result;
                 Next::Follow
             }
-        }
+        })
     }
 }

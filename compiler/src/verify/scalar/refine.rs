@@ -152,7 +152,7 @@ fn common_bit(width: Width, lhs: Scalar, rhs: Scalar) -> Option<(Scalar, Scalar)
     let one_bit = |mask: &Scalar| mask.as_constant().is_some_and(|c| c & self::mask(width) == common);
     if common.is_power_of_two() && (one_bit(&lhs) || one_bit(&rhs)) {
         let bit = Tnum::new(common, !common);
-        return Some((with_bits(lhs, bit)?, with_bits(rhs, bit)?));
+        return Some((told(lhs, bit), told(rhs, bit)));
     }
     Some((lhs, rhs))
 }
@@ -164,7 +164,13 @@ fn no_common_bit(width: Width, lhs: Scalar, rhs: Scalar) -> Option<(Scalar, Scal
         return None;
     }
     // Where one certainly has a 1, the other has a 0.
-    Some((with_bits(lhs, Tnum::new(0, !r))?, with_bits(rhs, Tnum::new(0, !l))?))
+    Some((told(lhs, Tnum::new(0, !r)), told(rhs, Tnum::new(0, !l))))
+}
+
+/// With what was learned of bits; as before where its range excludes them. Linux decides this comparison by known bits
+/// alone, and goes both ways otherwise.
+fn told(word: Scalar, bits: Tnum) -> Scalar {
+    with_bits(word, bits).unwrap_or(word)
 }
 
 const fn mask(width: Width) -> u64 {

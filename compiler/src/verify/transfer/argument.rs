@@ -590,7 +590,8 @@ impl Explorer<'_> {
         }
         let key = slot.spill.num.as_constant()?;
         self.mark_slot_precise(frame, slot_of(off));
-        Some(if size == 4 { key & 0xffff_ffff } else { key })
+        // Of a register that was stored in part, Linux takes all for the key, which then is beyond any array.
+        Some(key)
     }
 
     /// A string in a map that does not change, with a zero byte at its end.
