@@ -167,10 +167,10 @@ fn no_common_bit(width: Width, lhs: Scalar, rhs: Scalar) -> Option<(Scalar, Scal
     Some((told(lhs, Tnum::new(0, !r)), told(rhs, Tnum::new(0, !l))))
 }
 
-/// With what was learned of bits; as before where its range excludes them. Linux decides this comparison by known bits
-/// alone, and goes both ways otherwise.
+/// With what was learned of bits. Where the range excludes them, bits alone are known: Linux decides this comparison by
+/// bits, otherwise goes both ways, and forgets ranges that contradict them.
 fn told(word: Scalar, bits: Tnum) -> Scalar {
-    with_bits(word, bits).unwrap_or(word)
+    with_bits(word, bits).unwrap_or_else(|| Scalar::from_bits(word.bits.intersect(bits).unwrap_or(word.bits)))
 }
 
 const fn mask(width: Width) -> u64 {
