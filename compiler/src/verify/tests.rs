@@ -9,18 +9,18 @@ use crate::isa::asm::AsmContext;
 use crate::isa::{AluOp, Endianness, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width, assemble};
 use crate::program::{GlobalData, MapDef, Param, Program, SubprogId};
 
-fn program(kind: ProgramKind, text: &str) -> Program {
+pub(super) fn program(kind: ProgramKind, text: &str) -> Program {
     let assembled = assemble(text, &AsmContext::default()).expect("the text is assembly");
     let mut program = Program::from_insns("test", kind, assembled.insns, Vec::new().into());
     program.raw_memory_len = 16;
     program
 }
 
-fn judge(program: &Program) -> Result<Accepted, Rejection> {
+pub(super) fn judge(program: &Program) -> Result<Accepted, Rejection> {
     verify(program, &Options::default())
 }
 
-fn code(program: &Program) -> Code {
+pub(super) fn code(program: &Program) -> Code {
     judge(program).expect_err("the program is refused").diagnostics[0].code
 }
 
