@@ -236,7 +236,12 @@ fn judge(source: &Source<'_>, func: &Func<'_>, program: &mut Program) {
                 Code::UnsupportedProgramKind,
                 format!("section `{section}` names no kind of program that libbpf knows"),
             )
-            .help("give the kind if the section's name is one of your own"),
+            .help(match Section::near(section) {
+                Some(near) => {
+                    format!("did you mean `SEC(\"{near}\")`? If the name is one of your own, give the kind")
+                }
+                None => "give the kind if the section's name is one of your own".to_owned(),
+            }),
         );
     }
     if func.binding == Binding::Local && Some(func.section) != source.text {

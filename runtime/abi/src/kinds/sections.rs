@@ -58,6 +58,18 @@ impl<'a> Section<'a> {
             Some(Self { kind: row.kind, attach: row.attach, traits: row.traits, target })
         })
     }
+
+    /// The name that was meant where one says nothing: `xdp` for `xpd` and, as old objects have it, for `xdp_prog`.
+    #[must_use]
+    pub fn near(name: &str) -> Option<&'static str> {
+        let patterns = || SECTIONS.iter().map(|row| row.pattern.trim_end_matches('+'));
+        let whole = |pattern: &&str| {
+            name.strip_prefix(*pattern).is_some_and(|rest| rest.starts_with(['_', '-', '.']))
+        };
+        patterns()
+            .find(|pattern| mistyped(name, pattern))
+            .or_else(|| patterns().filter(whole).max_by_key(|p| p.len()))
+    }
 }
 
 impl SectionRow {
@@ -105,6 +117,19 @@ const fn attached(pattern: &'static str, kind: ProgramKind, attach: AttachType) 
 
 use AttachType as At;
 use ProgramKind as Kind;
+
+/// Whether a name differs from another in one place: by a character more, less or other, or by two swapped.
+fn mistyped(name: &str, other: &str) -> bool {
+    let (a, b) = (name.as_bytes(), other.as_bytes());
+    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[start..], &b[start..]);
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&a[..a.len() - end], &b[..b.len() - end]) {
+        ([], [_]) | ([_], [] | [_]) => other.len() > 2,
+        ([w, x], [y, z]) => w == z && x == y,
+        _ => false,
+    }
+}
 
 /// The section name table; the first row that matches counts.
 pub const SECTIONS: &[SectionRow] = &[
@@ -214,3 +239,23 @@ pub const SECTIONS: &[SectionRow] = &[
     attached("sk_lookup", Kind::SkLookup, At::SkLookup),
     attached("netfilter", Kind::Netfilter, At::Netfilter),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::Section;
+
+    #[test]
+    fn mistyped_names_are_recognized() {
+        for (name, meant) in [
+            ("xpd", Some("xdp")),
+            ("xdp_prog", Some("xdp")),
+            ("tracepont", Some("tracepoint")),
+            ("cgroup/conect4", Some("cgroup/connect4")),
+            ("1/3", None),
+            ("mine", None),
+            ("", None),
+        ] {
+            assert_eq!(Section::near(name), meant, "{name}");
+        }
+    }
+}
