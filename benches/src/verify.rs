@@ -10,9 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use brolga_compiler::diag::Severity;
 use brolga_compiler::program::{LoadOptions, Program, load};
-use brolga_compiler::verify::{self, Rejection, Stats};
+use brolga_compiler::verify::{self, Stats};
 use brolga_tests::libbpf::{self, Judge, cost};
 use brolga_tests::objects::{self, ObjectFile};
 use brolga_tests::selftests::Cpu;
@@ -169,12 +168,9 @@ fn brolga(program: &Program) -> (Run, Stats) {
     let start = Instant::now();
     let result = verify::verify(program, &verify::Options::default());
     let time = start.elapsed();
-    let unsupported = |rejection: &Rejection| {
-        rejection.diagnostics.iter().any(|diagnostic| diagnostic.severity() == Severity::Unsupported)
-    };
     let (verdict, stats) = match &result {
         Ok(accepted) => (Verdict::Accept, accepted.stats),
-        Err(rejection) if unsupported(rejection) => (Verdict::Unjudged, rejection.stats),
+        Err(rejection) if rejection.unsupported().is_some() => (Verdict::Unjudged, rejection.stats),
         Err(rejection) => (Verdict::Reject, rejection.stats),
     };
     (Run { verdict, processed: stats.processed, time }, stats)

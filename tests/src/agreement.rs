@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use brolga_abi::{HelperId, MapKind, ProgramKind};
-use brolga_compiler::diag::{Code, Severity};
+use brolga_compiler::diag::Code;
 use brolga_compiler::isa::{AluOp, CallTarget, Imm64, Insn, NoNames, Operand, Reg, Width, listing};
 use brolga_compiler::program::{MapDef, MapId, Program, Subprog};
 use brolga_compiler::verify::{Options, Privilege, Pruning, verify};
@@ -169,7 +169,7 @@ pub enum Both {
 pub fn both(program: &Program, privilege: Privilege, asker: &mut Asker) -> Both {
     let ours = verify(program, &Options { privilege, ..Options::default() });
     if let Err(rejection) = &ours {
-        if rejection.diagnostics.iter().any(|d| d.severity() == Severity::Unsupported) {
+        if rejection.unsupported().is_some() {
             return Both::Unasked;
         }
         if rejection.diagnostics[0].code == Code::TooComplex {

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use brolga_compiler::btf::{Btf, Kind};
-use brolga_compiler::diag::Severity;
 use brolga_compiler::program::Program;
 use brolga_compiler::verify::{Alignment, Options, verify};
 
@@ -26,6 +25,8 @@ pub struct Labels {
     pub success: bool,
     /// A privileged loader may not.
     pub failure: bool,
+    /// One without privileges may, or may not, where that is said.
+    pub unprivileged: Option<bool>,
     /// Flags with which it is loaded.
     pub flags: Vec<String>,
     /// What the kernel's log says, as patterns.
@@ -40,7 +41,13 @@ impl Labels {
     /// Whether they say anything about loading by a privileged loader on x86-64.
     #[must_use]
     pub fn apply(&self) -> bool {
-        (self.success || self.failure) && (self.archs.is_empty() || self.archs.iter().any(|a| a == "X86_64"))
+        (self.success || self.failure) && self.hold_here()
+    }
+
+    /// Whether they are for x86-64.
+    #[must_use]
+    pub fn hold_here(&self) -> bool {
+        self.archs.is_empty() || self.archs.iter().any(|a| a == "X86_64")
     }
 
     /// Options that the flags ask for.
@@ -67,6 +74,10 @@ pub fn labels(btf: &Btf) -> BTreeMap<String, Labels> {
         match text.split_once('=') {
             None if text == "test_expect_success" => known.success = true,
             None if text == "test_expect_failure" => known.failure = true,
+            None if text == "test_expect_success_unpriv" => known.unprivileged = Some(true),
+            None if text == "test_expect_failure_unpriv" => {
+                known.unprivileged.get_or_insert(false);
+            }
             Some(("test_prog_flags", flag)) => known.flags.push(flag.to_owned()),
             Some(("test_arch", arch)) => known.archs.push(arch.to_owned()),
             Some(("test_retval", value)) => known.retval = number(value),
@@ -92,13 +103,7 @@ fn number(text: &str) -> Option<u32> {
 /// Programs whose verdict is known to differ, with the reasons. Names are of the form `object: program`.
 #[must_use]
 pub fn known() -> BTreeMap<String, String> {
-    let text = repo::read(&repo::root().join("tests/labels/known.txt"));
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let entries = lines.map(|line| {
-        let (what, reason) = line.split_once(" # ").unwrap_or_else(|| panic!("no reason: {line}"));
-        (what.to_owned(), reason.to_owned())
-    });
-    entries.collect()
+    repo::reasons("tests/labels/known.txt")
 }
 
 /// Brolga's verdict beside the label.
@@ -121,7 +126,7 @@ pub fn judge(program: &Program, labels: &Labels) -> Verdict {
         Ok(_) if labels.success => Verdict::Agrees,
         Ok(_) => Verdict::OnlyBrolga,
         Err(rejection) => {
-            let unsupported = rejection.diagnostics.iter().find(|d| d.severity() == Severity::Unsupported);
+            let unsupported = rejection.unsupported();
             let first = unsupported.unwrap_or(&rejection.diagnostics[0]);
             let at = first.insn.map_or_else(String::new, |insn| format!("insn {}: ", insn.0));
             let text = format!("{at}{}", first.message);

@@ -3,6 +3,7 @@
 //! Reads source as text: good enough for rules about words, lines and paths, and no more. A name that a
 //! macro puts together is not seen.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
@@ -10,6 +11,23 @@ use std::path::{Path, PathBuf};
 pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().expect("this package lies in the repository").to_owned()
+}
+
+/// Names with the reasons that a list of the repository gives for them, a line each: `name # reason`. Lines that begin with `#`
+/// are comments.
+///
+/// # Panics
+///
+/// If the list cannot be read, or gives no reason for a name.
+#[must_use]
+pub fn reasons(list: &str) -> BTreeMap<String, String> {
+    let text = read(&root().join(list));
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let entries = lines.map(|line| {
+        let (what, reason) = line.split_once(" # ").unwrap_or_else(|| panic!("no reason: {line}"));
+        (what.to_owned(), reason.to_owned())
+    });
+    entries.collect()
 }
 
 /// Files below a directory of the repository whose extension is one of `extensions`, in order.

@@ -81,7 +81,7 @@ pub use privilege::Privilege;
 use explore::Explorer;
 use structure::Layout;
 
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::program::Program;
 
 /// What to verify against. Defaults are those of a privileged load on Linux.
@@ -180,6 +180,14 @@ pub struct Rejection {
     pub diagnostics: Vec<Diagnostic>,
     /// What it cost to find them.
     pub stats: Stats,
+}
+
+impl Rejection {
+    /// The first finding that says only that Brolga cannot judge the program.
+    #[must_use]
+    pub fn unsupported(&self) -> Option<&Diagnostic> {
+        self.diagnostics.iter().find(|found| found.severity() == Severity::Unsupported)
+    }
 }
 
 /// Decides whether a program is safe, and proves facts about it.

@@ -5,14 +5,13 @@
 //! Linux cannot be asked, the label of a selftest counts. Prints each program that is judged otherwise, and a line of
 //! counts; exits with 1 where Brolga alone accepts one. Changes `kernel.unprivileged_bpf_disabled` while it runs.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use brolga_compiler::btf::{Btf, Kind};
-use brolga_compiler::diag::{Code, Severity};
+use brolga_compiler::diag::Code;
 use brolga_compiler::program::{LoadOptions, Program, Target, load};
 use brolga_compiler::verify::{Alignment, Options, Privilege, verify};
 use brolga_tests::ask::{Answer, ask, load_as};
+use brolga_tests::labels::{Labels, labels};
 use brolga_tests::loader::Open;
 
 #[derive(Debug, Default)]
@@ -26,51 +25,6 @@ struct Counts {
     only_linux: u64,
     unsupported: u64,
     unasked: u64,
-}
-
-/// What the tags of one function say of a loader without privilege.
-#[derive(Debug, Default)]
-struct Labels {
-    success: bool,
-    failure: bool,
-    unprivileged_success: bool,
-    unprivileged_failure: bool,
-    flags: Vec<String>,
-    archs: Vec<String>,
-}
-
-impl Labels {
-    /// Whether it is to be accepted, where that is said.
-    fn verdict(&self) -> Option<bool> {
-        match (self.unprivileged_success, self.unprivileged_failure) {
-            (true, _) => Some(true),
-            (_, true) => Some(false),
-            (false, false) => None,
-        }
-    }
-}
-
-fn labels(btf: &Btf) -> BTreeMap<String, Labels> {
-    let mut all: BTreeMap<String, Labels> = BTreeMap::new();
-    for id in btf.ids() {
-        let Ok(tag) = btf.get(id) else { continue };
-        if tag.kind() != Kind::DeclTag {
-            continue;
-        }
-        let (Ok(text), Ok(func)) = (tag.name(), btf.get(tag.referenced())) else { continue };
-        let (Some(text), Ok(name)) = (text.strip_prefix("comment:"), func.name()) else { continue };
-        let known = all.entry(name.to_owned()).or_default();
-        match text.split_once('=') {
-            None if text == "test_expect_success" => known.success = true,
-            None if text == "test_expect_failure" => known.failure = true,
-            None if text == "test_expect_success_unpriv" => known.unprivileged_success = true,
-            None if text == "test_expect_failure_unpriv" => known.unprivileged_failure = true,
-            Some(("test_prog_flags", flag)) => known.flags.push(flag.to_owned()),
-            Some(("test_arch", arch)) => known.archs.push(arch.to_owned()),
-            None | Some(_) => {}
-        }
-    }
-    all
 }
 
 fn main() -> ExitCode {
@@ -110,8 +64,7 @@ fn main() -> ExitCode {
         let none = Labels::default();
         for program in &object.programs {
             let label = tags.get(&program.name).unwrap_or(&none);
-            let elsewhere = !label.archs.is_empty() && !label.archs.iter().any(|a| a == "X86_64");
-            if !elsewhere {
+            if label.hold_here() {
                 judge(
                     &format!("{stem}: {}", program.name),
                     program,
@@ -136,24 +89,22 @@ fn judge(
     all: bool,
     counts: &mut Counts,
 ) {
-    let has = |flag: &str| label.flags.iter().any(|f| f == flag);
-    let strict = has("BPF_F_STRICT_ALIGNMENT") || has("1");
-    let alignment = if strict { Alignment::Strict } else { Alignment::Natural };
-    let ours = verify(program, &Options { alignment, privilege, ..Options::default() });
+    let options = Options { privilege, ..label.options() };
+    let ours = verify(program, &options);
     // Refused for the kind alone, there is nothing to compare.
     let found = ours.as_ref().err().map(|rejection| &rejection.diagnostics[0]);
     if found.is_some_and(|d| d.code == Code::NeedsPrivilege && d.insn.is_none() && d.message.contains("kind"))
     {
         return;
     }
-    let flags = u32::from(strict);
+    let flags = u32::from(options.alignment == Alignment::Strict);
     let answer = match load_as(program) {
         Ok(load) => {
             ask(program, brolga_tests::bpf_syscall::LoadAs { flags: load.flags | flags, ..load }, privilege)
         }
         Err(why) => Answer::Unasked(why),
     };
-    let expected = (privilege == Privilege::Unprivileged).then(|| label.verdict()).flatten();
+    let expected = (privilege == Privilege::Unprivileged).then_some(label.unprivileged).flatten();
     let (accepted, why) = match (&answer, expected) {
         (Answer::Accepted, _) => (true, String::new()),
         (Answer::Refused(why), _) => (false, why.clone()),
@@ -177,7 +128,7 @@ fn judge(
         }
     }
     match ours {
-        Err(rejection) if rejection.diagnostics.iter().any(|d| d.severity() == Severity::Unsupported) => {
+        Err(rejection) if rejection.unsupported().is_some() => {
             counts.unsupported += 1;
         }
         Ok(_) if accepted => counts.agree_accept += 1,

@@ -6,7 +6,6 @@
 
 use std::process::ExitCode;
 
-use brolga_compiler::diag::Severity;
 use brolga_compiler::isa::{NoNames, listing};
 use brolga_compiler::program::{LoadOptions, Program, load};
 use brolga_compiler::verify::{Options, verify};
@@ -76,7 +75,7 @@ fn judge_all(file: &str, program: &Program, count: u64, kernel: &Kernel, rng: &m
 fn judge(what: &str, program: &Program, kernel: &Kernel, counts: &mut Counts) {
     let ours = verify(program, &Options::default());
     if let Err(rejection) = &ours
-        && rejection.diagnostics.iter().any(|d| d.severity() == Severity::Unsupported)
+        && rejection.unsupported().is_some()
     {
         counts.unsupported += 1;
         return;

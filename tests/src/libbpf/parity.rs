@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use brolga_compiler::diag::Severity;
 use brolga_compiler::program::{LoadOptions, Object, Target, load};
-use brolga_compiler::verify::{Options, Rejection, verify};
+use brolga_compiler::verify::{Options, verify};
 
 use super::verdict::{Judge, Verdict};
 use crate::objects::ObjectFile;
@@ -162,13 +161,7 @@ impl fmt::Display for Counts {
 /// Differences that are known, with the reasons, by `object: program`.
 #[must_use]
 pub fn known() -> BTreeMap<String, String> {
-    let text = repo::read(&repo::root().join("tests/parity/known.txt"));
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let entries = lines.map(|line| {
-        let (what, reason) = line.split_once(" # ").unwrap_or_else(|| panic!("no reason: {line}"));
-        (what.to_owned(), reason.to_owned())
-    });
-    entries.collect()
+    repo::reasons("tests/parity/known.txt")
 }
 
 /// Has both sides judge every program of an object.
@@ -213,9 +206,9 @@ fn ours(object: &Object, name: &str, position: usize) -> (String, Says) {
     let kind = program.kind.map_or_else(|| "?".to_owned(), |kind| format!("{kind:?}"));
     let says = match verify(program, &Options::default()) {
         Ok(_) => Says::Accepted,
-        Err(Rejection { diagnostics, .. }) => {
-            let unsupported = diagnostics.iter().find(|d| d.severity() == Severity::Unsupported);
-            let first = unsupported.unwrap_or(&diagnostics[0]);
+        Err(rejection) => {
+            let unsupported = rejection.unsupported();
+            let first = unsupported.unwrap_or(&rejection.diagnostics[0]);
             let at = first.insn.map_or_else(String::new, |insn| format!("insn {}: ", insn.0));
             match unsupported {
                 Some(_) => Says::NotJudged(first.message.clone()),
