@@ -165,8 +165,8 @@ impl Match<'_> {
         }
         let mut slots = live.slots;
         let depth = match self.exactness {
-            Exactness::Precise => old.stack.depth(),
-            Exactness::Within | Exactness::Same => old.stack.depth().max(new.stack.depth()),
+            Exactness::Precise | Exactness::Within => old.stack.depth(),
+            Exactness::Same => old.stack.depth().max(new.stack.depth()),
         };
         while slots != 0 {
             let index = slots.trailing_zeros() as usize;
@@ -188,7 +188,7 @@ impl Match<'_> {
     }
 
     fn slots(&mut self, old: &Slot, new: &Slot, precise: bool) -> bool {
-        if self.exactness != Exactness::Precise && old.bytes != new.bytes {
+        if self.exactness == Exactness::Same && old.bytes != new.bytes {
             return false;
         }
         if !self.reads_unwritten {
