@@ -101,12 +101,17 @@ pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
 
 /// What is live in a frame of a state that stands at an instruction.
 pub(super) fn live_within(live: &Liveness, state: &State, at: InsnIdx, frame: usize) -> Live {
-    let Some(callee) = state.frames().get(frame + 1) else { return live.before(at) };
+    let callees = state.frames().get(frame + 1..).unwrap_or_default();
+    callees.iter().rev().fold(live.before(at), |known, callee| live_in_caller(live, callee, known))
+}
+
+/// What is live in the frame that called one of which this is live.
+fn live_in_caller(live: &Liveness, callee: &Frame, known: Live) -> Live {
     match callee.callsite {
         // A helper's call is executed again when its callback returns: all of its arguments count.
         Some(call) if callee.callback.is_some() => live.before(call),
-        Some(call) => live.during_call(call),
-        None => live.before(at),
+        Some(call) => live.during_call(call, known.through),
+        None => known,
     }
 }
 
@@ -130,12 +135,13 @@ impl Match<'_> {
             return false;
         }
         // The executing function first: there states differ most.
+        let mut live = self.live.before(node.at);
         for index in (0..old.len()).rev() {
-            let live = live_in(self.live, node, index);
             let marks = node.precise[index];
             if !self.frames(&old[index], &new[index], live, marks) {
                 return false;
             }
+            live = live_in_caller(self.live, &old[index], live);
         }
         true
     }

@@ -137,6 +137,9 @@ impl<'p> Explorer<'p> {
         if is_planted(options, Planted::Liveness) {
             live.forget_slots();
         }
+        if is_planted(options, Planted::Handed) {
+            live.forget_handed();
+        }
         Self {
             program,
             options,

@@ -18,6 +18,8 @@ pub enum Planted {
     Pruning,
     /// Liveness: no stack slot is ever read again.
     Liveness,
+    /// Liveness: what a function was handed a pointer to is not read while it runs.
+    Handed,
     /// Ids: values that were copies of each other cover values that were not.
     Ids,
     /// Precision: what was spilled is not followed further back.

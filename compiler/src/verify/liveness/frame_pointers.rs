@@ -33,6 +33,8 @@ pub(super) struct Effects {
     pub uses: u64,
     /// Slots certainly overwritten.
     pub kills: u64,
+    /// Arguments through which memory may be read: bit 0 is what was in `r1`.
+    pub through: u8,
 }
 
 impl Effects {
@@ -43,8 +45,18 @@ impl Effects {
             writes: self.writes.union(after.writes),
             uses: after.uses & !self.kills | self.uses,
             kills: self.kills | after.kills,
+            through: self.through | after.through,
         }
     }
+}
+
+/// What a call hands to a function of the program in one argument.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Handed {
+    /// Slots of the caller's frame that the function may read through it.
+    pub slots: u64,
+    /// The caller's own arguments through which it then reads.
+    pub through: u8,
 }
 
 /// What a function may read through its arguments.
@@ -65,6 +77,8 @@ struct Reads {
 }
 
 impl Reads {
+    const ANYTHING: Self = Self { bytes: [0; 16], anything: true };
+
     fn add(&mut self, off: i64, size: i64) {
         let (from, to) = (off + 512, off + 512 + size);
         if from < 0 || to > 1024 || size < 0 {
@@ -231,7 +245,7 @@ impl FramePointers {
     pub fn summary(&self, program: &Program, cfg: &Cfg, summaries: &[Option<Summary>]) -> Summary {
         let mut summary = Summary::default();
         let mut scratch = Self { entry: Vec::new(), slots: self.slots, called: self.called };
-        let in_slots = self.slots.iter().fold(0, |args, slot| args | slot.args());
+        let in_slots = self.in_slots();
         for id in cfg.ids() {
             let mut regs = self.entry[id.index()].unwrap_or([Abs::ANYTHING; Reg::COUNT]);
             for at in cfg.block(id).insns() {
@@ -257,10 +271,47 @@ impl FramePointers {
         // What slots may hold is settled, so the scratch copy does not change.
         let mut scratch = Self { entry: Vec::new(), slots: self.slots, called: self.called };
         let mut regs = self.entry[id.index()].unwrap_or([Abs::ANYTHING; Reg::COUNT]);
+        let in_slots = self.in_slots();
         for at in cfg.block(id).insns() {
-            out.push(effects(program, at, &regs, summaries));
+            out.push(effects(program, at, &regs, summaries, in_slots));
             scratch.step(program, at, &mut regs);
         }
+    }
+
+    /// What the calls of a block hand to functions of the program, in order.
+    pub fn handed_in(
+        &self,
+        program: &Program,
+        cfg: &Cfg,
+        summaries: &[Option<Summary>],
+        id: BlockId,
+        out: &mut Vec<(InsnIdx, [Handed; 5])>,
+    ) {
+        let mut scratch = Self { entry: Vec::new(), slots: self.slots, called: self.called };
+        let mut regs = self.entry[id.index()].unwrap_or([Abs::ANYTHING; Reg::COUNT]);
+        let in_slots = self.in_slots();
+        for at in cfg.block(id).insns() {
+            if let Insn::Call(target @ CallTarget::Subprog(_)) = program.insns[at.index()] {
+                let known = callee(program, at, target).and_then(|id| summaries[id.index()].as_ref());
+                let handed = RegSet::ARGS.iter().zip(0..).map(|(reg, index): (Reg, usize)| {
+                    let pointer = regs[reg.index()];
+                    let reads = known.map_or(Reads::ANYTHING, |summary| summary.args[index]);
+                    Handed {
+                        slots: slots_of(pointer, &reads),
+                        through: read_through(pointer, &reads, in_slots),
+                    }
+                });
+                let mut all = [Handed::default(); 5];
+                all.iter_mut().zip(handed).for_each(|(to, from)| *to = from);
+                out.push((at, all));
+            }
+            scratch.step(program, at, &mut regs);
+        }
+    }
+
+    /// Arguments that the own frame may hold.
+    fn in_slots(&self) -> u8 {
+        self.slots.iter().fold(0, |args, slot| args | slot.args())
     }
 }
 
@@ -294,13 +345,21 @@ impl Summary {
             reads.bytes().for_each(|byte| known.add(i64::from(off) + i64::from(byte), 1));
             return;
         }
-        // Whoever reads the own frame may read through what is stored there.
-        let through_slots = if pointer.may_point() && reads.anything { in_slots } else { 0 };
-        let args = pointer.args() | through_slots;
+        let args = read_through(pointer, reads, in_slots);
         for (index, known) in (0..).zip(&mut self.args) {
             known.anything |= args >> index & 1 != 0;
         }
     }
+}
+
+/// Arguments through which may be read where this is read through a pointer. `in_slots`: those that the own frame
+/// may hold.
+fn read_through(pointer: Abs, reads: &Reads, in_slots: u8) -> u8 {
+    if *reads == Reads::default() {
+        return 0;
+    }
+    // Whoever reads the own frame may read through what is stored there.
+    pointer.args() | if pointer.may_point() && reads.anything { in_slots } else { 0 }
 }
 
 /// Slots that are read through a pointer.
@@ -335,13 +394,22 @@ fn through(program: &Program, at: InsnIdx, regs: &Regs, summaries: &[Option<Summ
 }
 
 /// What one instruction does, given what registers hold before it.
-fn effects(program: &Program, at: InsnIdx, regs: &Regs, summaries: &[Option<Summary>]) -> Effects {
+fn effects(
+    program: &Program,
+    at: InsnIdx,
+    regs: &Regs,
+    summaries: &[Option<Summary>],
+    in_slots: u8,
+) -> Effects {
     let insn = &program.insns[at.index()];
     let (reads, writes) = registers(insn);
-    let mut effects = Effects { reads, writes, uses: 0, kills: 0 };
+    let mut effects = Effects { reads, writes, ..Effects::default() };
     if let Some(memory) = touches(insn).memory {
         let base = regs[memory.base.index()];
         let size = memory.size.bytes();
+        if memory.mode != Mode::Write {
+            effects.through = base.args();
+        }
         let (slots, single) = match base {
             Abs::Frame(offs) => (slots_at(&offs, memory.off.into(), size), offs.is_certain()),
             Abs::Any { own: true, .. } => (u64::MAX, false),
@@ -367,7 +435,10 @@ fn effects(program: &Program, at: InsnIdx, regs: &Regs, summaries: &[Option<Summ
             effects.reads = summary.regs;
         }
         let all = call_reads(program, at, target, regs, summaries);
-        effects.uses = all.iter().fold(0, |uses, (pointer, reads)| uses | slots_of(*pointer, reads));
+        for (pointer, reads) in all {
+            effects.uses |= slots_of(pointer, &reads);
+            effects.through |= read_through(pointer, &reads, in_slots);
+        }
     }
     effects
 }
@@ -387,11 +458,11 @@ fn call_reads(
     regs: &Regs,
     summaries: &[Option<Summary>],
 ) -> Vec<(Abs, Reads)> {
-    let anything = Reads { bytes: [0; 16], anything: true };
     let pointers = RegSet::ARGS.iter().map(|reg| (reg, regs[reg.index()]));
     let pointers = pointers.filter(|(_, pointer)| pointer.may_point() || pointer.args() != 0);
-    let whole =
-        |pointers: &mut dyn Iterator<Item = (Reg, Abs)>| pointers.map(|(_, p)| (p, anything)).collect();
+    let whole = |pointers: &mut dyn Iterator<Item = (Reg, Abs)>| {
+        pointers.map(|(_, p)| (p, Reads::ANYTHING)).collect()
+    };
     let mut pointers = pointers;
     match target {
         CallTarget::Subprog(_) => {
@@ -447,7 +518,7 @@ fn helper_reads(
 
 /// What the function that a helper calls back may read through the pointer that it is handed.
 fn callback_reads(id: HelperId, regs: &Regs, summaries: &[Option<Summary>]) -> Reads {
-    let anything = Reads { bytes: [0; 16], anything: true };
+    let anything = Reads::ANYTHING;
     let info = id.info();
     // The argument of the function, counted from 0.
     let argument = match info.name {
