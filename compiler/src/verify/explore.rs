@@ -16,7 +16,7 @@ use super::obligations::RegSet;
 use super::observe::{Observer, StateView};
 use super::planted::{Planted, is_planted};
 use super::precision::{Links, Milestones, Step};
-use super::prune::{NodeId, Nodes, Pace, Point, points};
+use super::prune::{Ends, NodeId, Nodes, Pace, Point, points};
 use super::records::Records;
 use super::sanitation::Sanitation;
 use super::state::{Frame, State, When};
@@ -197,7 +197,7 @@ impl<'p> Explorer<'p> {
         self.kfuncs.affect(self.program, &mut self.layout);
         for (point, insn) in self.points.iter_mut().zip(&self.program.insns) {
             if self.kfuncs.asks_iterator(insn) || self.kfuncs.calls_back(insn) {
-                (point.prune, point.force) = (true, true);
+                (point.prune, point.force, point.ends) = (true, true, Ends::ByItself);
             }
         }
         self.has_loops = self.points.iter().any(|point| point.force);
@@ -440,7 +440,7 @@ impl<'p> Explorer<'p> {
             observer.step(at, StateView { state: &self.state, live: &self.live, at });
         }
         self.events += u32::from(point.join);
-        self.trail.push(Step { at, links: 0, slot: None, pointers: RegSet::NONE, leaves_callback: false });
+        self.trail.push(Step::new(at, point.affects));
         self.facts.executed(at);
         let insn = self.program.insns[at.index()];
         match self.execute(&insn)? {

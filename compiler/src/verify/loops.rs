@@ -15,9 +15,8 @@ use std::rc::Rc;
 
 use super::explore::Explorer;
 use super::observe::{Cover, Covering};
-use super::precision::{Links, Lost, Step, Wanted};
+use super::precision::{Links, Step};
 use super::prune::{NodeId, Nodes};
-use crate::isa::InsnIdx;
 
 /// A depth that no checkpoint has.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -177,8 +176,11 @@ impl Explorer<'_> {
         let mut kept: Option<Rc<Segment>> = None;
         loop {
             let segment = kept.as_deref().unwrap_or(&edge.segment);
-            if self.undo_steps(&mut wanted, &segment.steps, &segment.links, &mut next).is_err() {
+            if self.undo_steps(&mut wanted, segment, &mut next).is_err() {
                 return self.mark_everything(Some(node)) || changed;
+            }
+            if wanted.is_empty() {
+                return changed;
             }
             let Some(fresh) = self.mark_at(node, &mut wanted) else {
                 return self.mark_everything(Some(node)) || changed;
@@ -191,22 +193,6 @@ impl Explorer<'_> {
             let (Some(parent), Some(segment)) = (known.parent, &known.segment) else { return changed };
             (kept, node) = (Some(Rc::clone(segment)), parent);
         }
-    }
-
-    fn undo_steps(
-        &self,
-        wanted: &mut Wanted,
-        steps: &[Step],
-        links: &[Links],
-        next: &mut InsnIdx,
-    ) -> Result<(), Lost> {
-        for step in steps.iter().rev() {
-            if wanted.is_empty() {
-                return Ok(());
-            }
-            self.undo_step(wanted, step, links, next)?;
-        }
-        Ok(())
     }
 }
 

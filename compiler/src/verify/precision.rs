@@ -10,6 +10,7 @@ use brolga_abi::{Arg, HelperId};
 
 use super::equal::live_in;
 use super::explore::Explorer;
+use super::loops::Segment;
 use super::obligations::RegSet;
 use super::planted::{Planted, is_planted};
 use super::prune::{Marks, NodeId};
@@ -30,13 +31,15 @@ pub(super) struct Step {
     pub pointers: RegSet,
     /// Exits: whether a helper called the function, so that the call comes next.
     pub leaves_callback: bool,
+    /// Registers of which one must be wanted for the walk back to change here; see [`affects`].
+    affects: RegSet,
 }
 
 /// In [`affects`]: the walk back always looks at the instruction.
 const ALWAYS: u16 = 1 << 15;
 
 /// Registers of which one must be wanted for [`Wanted::undo`] to change anything at an instruction, where the step
-/// moved no register to or from a slot. A register too few would lose marks.
+/// moved no register to or from a slot and narrowed no numbers. A register too few would lose marks.
 pub(super) fn affects(insn: &Insn) -> RegSet {
     match *insn {
         Insn::Alu { dst, .. }
@@ -58,9 +61,21 @@ pub(super) fn affects(insn: &Insn) -> RegSet {
 }
 
 impl Step {
-    /// Whether only the instruction says what is to be undone.
-    const fn is_plain(&self) -> bool {
-        self.links == 0 && self.slot.is_none()
+    /// An instruction is executed that [`affects`] these registers.
+    pub const fn new(at: InsnIdx, affects: RegSet) -> Self {
+        Self { at, links: 0, slot: None, pointers: RegSet::NONE, leaves_callback: false, affects }
+    }
+
+    /// It narrows a set of equal numbers: the walk back must look whether one of them is wanted.
+    pub const fn narrows(&mut self, links: u32) {
+        self.links = links;
+        self.affects.0 |= ALWAYS;
+    }
+
+    /// It moves a register to or from a slot of a frame.
+    pub const fn moves(&mut self, frame: u8, slot: u8) {
+        self.slot = Some((frame, slot));
+        self.affects.0 |= ALWAYS;
     }
 }
 
@@ -435,7 +450,6 @@ impl Explorer<'_> {
     /// Walks the path back from its step `end`, which is the first not to be undone.
     fn walk_back(&mut self, mut wanted: Wanted, end: usize) {
         let mut end = end;
-        let mut next = self.trail.get(end).map_or(self.at, |step| step.at);
         let mut node = self.parent;
         if wanted.is_empty() || is_planted(self.options, Planted::Pruning) {
             return;
@@ -443,12 +457,15 @@ impl Explorer<'_> {
         loop {
             let start = node.map_or(0, |id| self.nodes.get(id).trail);
             for (index, step) in (start..end).zip(&self.trail[start..end]).rev() {
-                if self.undo_step(&mut wanted, step, &self.links, &mut next).is_err() {
-                    self.mark_everything(node);
-                    return;
-                }
-                if wanted.is_empty() {
-                    return;
+                if wanted.touches(step.affects) {
+                    let next = self.trail.get(index + 1).map_or(self.at, |step| step.at);
+                    if self.undo_step(&mut wanted, step, &self.links, next).is_err() {
+                        self.mark_everything(node);
+                        return;
+                    }
+                    if wanted.is_empty() {
+                        return;
+                    }
                 }
                 if self.milestones.pass(index, &wanted) {
                     return;
@@ -470,24 +487,39 @@ impl Explorer<'_> {
         }
     }
 
-    /// Undoes a step. `next`: the instruction that was executed after it; afterwards its own.
-    #[inline]
-    pub(super) fn undo_step(
+    /// Undoes a step that affects what is wanted. `next`: the instruction that was executed after it.
+    fn undo_step(
         &self,
         wanted: &mut Wanted,
         step: &Step,
         links: &[Links],
+        next: InsnIdx,
+    ) -> Result<(), Lost> {
+        let links = (step.links as usize).checked_sub(1).and_then(|i| links.get(i));
+        wanted.link(links);
+        let insn = &self.program.insns[step.at.index()];
+        let global = self.calls_global(step.at, insn);
+        wanted.undo(insn, step, next, global)?;
+        wanted.link(links);
+        Ok(())
+    }
+
+    /// Undoes the steps of a segment, after which an instruction was executed; afterwards that is their first.
+    pub(super) fn undo_steps(
+        &self,
+        wanted: &mut Wanted,
+        segment: &Segment,
         next: &mut InsnIdx,
     ) -> Result<(), Lost> {
-        if !step.is_plain() || wanted.touches(self.points[step.at.index()].affects) {
-            let links = (step.links as usize).checked_sub(1).and_then(|i| links.get(i));
-            wanted.link(links);
-            let insn = &self.program.insns[step.at.index()];
-            let global = self.calls_global(step.at, insn);
-            wanted.undo(insn, step, *next, global)?;
-            wanted.link(links);
+        for step in segment.steps.iter().rev() {
+            if wanted.is_empty() {
+                break;
+            }
+            if wanted.touches(step.affects) {
+                self.undo_step(wanted, step, &segment.links, *next)?;
+            }
+            *next = step.at;
         }
-        *next = step.at;
         Ok(())
     }
 
@@ -567,7 +599,7 @@ mod tests {
     use crate::isa::{Cond, Size, Width};
 
     fn plain(at: InsnIdx) -> Step {
-        Step { at, links: 0, slot: None, pointers: RegSet::NONE, leaves_callback: false }
+        Step::new(at, RegSet::NONE)
     }
 
     /// The walk back skips an instruction only where undoing it would change nothing.

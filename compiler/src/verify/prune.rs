@@ -216,6 +216,18 @@ impl Hasher for Mix {
     }
 }
 
+/// Whether a loop through an instruction ends by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Not that anybody knows.
+    #[default]
+    Unknown,
+    /// After as many rounds as `may_goto` goes on.
+    ByBudget,
+    /// It asks an iterator, or is a call that calls back.
+    ByItself,
+}
+
 /// What kind of place for a checkpoint an instruction is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Point {
@@ -225,6 +237,8 @@ pub(super) struct Point {
     pub join: bool,
     /// A checkpoint is always made here.
     pub force: bool,
+    /// Whether a loop through here ends by itself.
+    pub ends: Ends,
     /// Registers that must be initialised.
     pub reads: RegSet,
     /// Registers of which one must be wanted for a walk back to change here; see [`affects`].
@@ -240,6 +254,9 @@ pub(super) fn points(insns: &[Insn]) -> Vec<Point> {
             known.prune |= point.prune;
             known.join |= point.join;
             known.force |= point.force;
+            if point.ends != Ends::Unknown {
+                known.ends = point.ends;
+            }
         }
     };
     let prune = Point { prune: true, ..Point::default() };
@@ -253,17 +270,17 @@ pub(super) fn points(insns: &[Insn]) -> Vec<Point> {
                 mark(at.jump(off.into()), join);
             }
             Insn::MayGoto { off } => {
-                mark(Some(at), Point { force: true, ..prune });
+                mark(Some(at), Point { force: true, ends: Ends::ByBudget, ..prune });
                 mark(at.jump(off.into()), join);
             }
             Insn::Call(target) => {
                 mark(at.jump(0), join);
-                if let crate::isa::CallTarget::Helper(number) = target
+                if let CallTarget::Helper(number) = target
                     && calls_back(number)
                 {
-                    mark(Some(at), Point { force: true, ..prune });
+                    mark(Some(at), Point { force: true, ends: Ends::ByItself, ..prune });
                 }
-                if let crate::isa::CallTarget::Subprog(off) = target {
+                if let CallTarget::Subprog(off) = target {
                     mark(Some(at), prune);
                     mark(at.jump(off), join);
                 }
@@ -415,22 +432,18 @@ impl Explorer<'_> {
     /// A `may_goto` loop ends after some rounds by itself, as do a helper's calls of a function, so coming back to a
     /// state that covers this one is progress.
     fn covers_loop(&self, node: &Node) -> bool {
-        let advances = match self.program.insns[self.at.index()] {
-            Insn::MayGoto { .. } => node.state.may_goto_depth != self.state.may_goto_depth,
-            Insn::Call(CallTarget::Helper(number)) => calls_back(number),
-            insn => self.kfuncs.asks_iterator(&insn) || self.kfuncs.calls_back(&insn),
+        let advances = match self.points[self.at.index()].ends {
+            Ends::Unknown => false,
+            Ends::ByBudget => node.state.may_goto_depth != self.state.may_goto_depth,
+            Ends::ByItself => true,
         };
         advances && self.covers(node, Exactness::Within)
     }
 
     fn comes_back(&self, node: &Node) -> bool {
-        let insn = &self.program.insns[self.at.index()];
-        let calls_back = matches!(*insn, Insn::Call(CallTarget::Helper(n)) if calls_back(n))
-            || self.kfuncs.asks_iterator(insn)
-            || self.kfuncs.calls_back(insn);
         node.state.may_goto_depth == self.state.may_goto_depth
             && node.state.callback_depth == self.state.callback_depth
-            && !calls_back
+            && self.points[self.at.index()].ends != Ends::ByItself
             && self.covers(node, Exactness::Same)
     }
 

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 
 use crate::isa::{Insn, InsnIdx};
 use crate::verify::explore::{Explorer, Next};
-use crate::verify::obligations::RegSet;
 use crate::verify::precision::Step;
 use crate::verify::state::State;
 use crate::verify::targets::Target;
@@ -63,7 +62,7 @@ impl Explorer<'_> {
         let at = self.at;
         self.trail.clear();
         self.links.clear();
-        self.trail.push(Step { at, links: 0, slot: None, pointers: RegSet::NONE, leaves_callback: false });
+        self.trail.push(Step::new(at, self.points[at.index()].affects));
         let insn = self.program.insns[at.index()];
         let wide = matches!(insn, Insn::LoadImm64 { .. });
         match self.execute(&insn) {

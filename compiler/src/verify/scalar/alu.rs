@@ -100,10 +100,10 @@ impl Scalar {
         let n = size.bytes() * 8;
         match size {
             Size::DW => self,
+            Size::B | Size::H | Size::W if self.is_unknown() => Self::unknown_of(size),
             Size::W => self.low_half().extend(),
             Size::B | Size::H => {
-                let (bits, r64) = (self.bits.zext(n), self.r64.zext(n));
-                Self { bits, r64, r32: self.r32.zext(n) }.settle()
+                Self::told(self.bits.zext(n), || (self.r64.zext(n), self.r32.zext(n)))
             }
         }
     }
@@ -150,7 +150,7 @@ impl Scalar {
     #[allow(clippy::should_implement_trait, reason = "an abstract operation, not one of numbers")]
     pub fn add(self, src: Self) -> Self {
         let bits = self.bits.add(src.bits);
-        Self { bits, r64: self.r64.add(src.r64), r32: self.r32.add(src.r32) }.settle()
+        Self::told(bits, || (self.r64.add(src.r64), self.r32.add(src.r32)))
     }
 
     /// `self - src`, wrapping.
@@ -159,49 +159,48 @@ impl Scalar {
     #[allow(clippy::should_implement_trait, reason = "an abstract operation, not one of numbers")]
     pub fn sub(self, src: Self) -> Self {
         let bits = self.bits.sub(src.bits);
-        Self { bits, r64: self.r64.sub(src.r64), r32: self.r32.sub(src.r32) }.settle()
+        Self::told(bits, || (self.r64.sub(src.r64), self.r32.sub(src.r32)))
     }
 
     fn mul(self, src: Self) -> Self {
         let bits = self.bits.mul(src.bits);
-        Self { bits, r64: self.r64.mul(src.r64), r32: self.r32.mul(src.r32) }.settle()
+        Self::told(bits, || (self.r64.mul(src.r64), self.r32.mul(src.r32)))
     }
 
     fn or(self, src: Self) -> Self {
         let bits = self.bits.or(src.bits);
-        Self { bits, r64: self.r64.or(src.r64), r32: self.r32.or(src.r32) }.settle()
+        Self::told(bits, || (self.r64.or(src.r64), self.r32.or(src.r32)))
     }
 
     fn and(self, src: Self) -> Self {
         let bits = self.bits.and(src.bits);
-        Self { bits, r64: self.r64.and(src.r64), r32: self.r32.and(src.r32) }.settle()
+        Self::told(bits, || (self.r64.and(src.r64), self.r32.and(src.r32)))
     }
 
     fn xor(self, src: Self) -> Self {
         let bits = self.bits.xor(src.bits);
-        Self { bits, r64: self.r64.xor(src.r64), r32: self.r32.xor(src.r32) }.settle()
+        Self::told(bits, || (self.r64.xor(src.r64), self.r32.xor(src.r32)))
     }
 
     fn lsh(self, by: u32) -> Self {
-        let mut r64 = self.r64.lsh(by);
-        let mut r32 = Range32::FULL;
-        if by < 32 {
-            r32 = self.r32.lsh(by);
-        } else {
+        Self::told(self.bits.lsh(by), || {
+            let r64 = self.r64.lsh(by);
+            if by < 32 {
+                return (r64, self.r32.lsh(by));
+            }
             // Only the low half is left, which may be known better by itself.
             let half = Range64::signed(self.r32.smin.into(), self.r32.smax.into()).lsh(by);
             let zero = Range64::unsigned(self.r32.umin.into(), self.r32.umax.into()).lsh(by);
-            r64 = r64.meet(half).meet(zero);
-        }
-        Self { bits: self.bits.lsh(by), r64, r32 }.settle()
+            (r64.meet(half).meet(zero), Range32::FULL)
+        })
     }
 
     fn rsh(self, by: u32) -> Self {
-        Self { bits: self.bits.rsh(by), r64: self.r64.rsh(by), ..Self::UNKNOWN }.settle()
+        Self::told(self.bits.rsh(by), || (self.r64.rsh(by), Range32::FULL))
     }
 
     fn arsh(self, by: u32) -> Self {
-        Self { bits: self.bits.arsh(by), r64: self.r64.arsh(by), ..Self::UNKNOWN }.settle()
+        Self::told(self.bits.arsh(by), || (self.r64.arsh(by), Range32::FULL))
     }
 
     /// By how much this shifts, where that is a constant below the width.
@@ -231,8 +230,8 @@ impl Half {
     /// Zero-extended, as every 32-bit operation leaves it.
     #[inline]
     fn extend(self) -> Scalar {
-        let r64 = Range64::unsigned(self.r32.umin.into(), self.r32.umax.into());
-        Scalar { bits: self.bits.subreg(), r64, r32: self.r32 }.settle()
+        let whole = || Range64::unsigned(self.r32.umin.into(), self.r32.umax.into());
+        Scalar::told(self.bits.subreg(), || (whole(), self.r32))
     }
 }
 

@@ -175,6 +175,16 @@ impl Scalar {
         self.r64.is_within(&other.r64) & self.r32.is_within(&other.r32) & self.bits.is_within(other.bits)
     }
 
+    /// What is known after an operation: where its bits say all, the bounds need not be looked at.
+    #[inline]
+    fn told(bits: Tnum, bounds: impl FnOnce() -> (Range64, Range32)) -> Self {
+        if let Some(x) = bits.as_constant() {
+            return Self::constant(x);
+        }
+        let (r64, r32) = bounds();
+        Self { bits, r64, r32 }.settle()
+    }
+
     /// The least set that holds both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
@@ -203,42 +213,43 @@ impl Scalar {
     pub fn sync(self) -> Option<Self> {
         let mut now = self;
         for _ in 0..ROUNDS {
-            let before = now;
-            now = now.exchange()?;
-            if now == before {
+            if let Some(x) = now.bits.as_constant() {
+                return now.contains(x).then(|| Self::constant(x));
+            }
+            let (next, settled) = now.exchange()?;
+            now = next;
+            if settled {
                 break;
             }
         }
         Some(now)
     }
 
-    /// One round of [`Scalar::sync`].
+    /// One round of [`Scalar::sync`]; true: another one would change nothing.
     #[inline]
-    fn exchange(self) -> Option<Self> {
+    fn exchange(self) -> Option<(Self, bool)> {
         let Self { bits, r64, r32 } = self;
-        if let Some(x) = bits.as_constant() {
-            return self.contains(x).then(|| Self::constant(x));
-        }
         // Known bits bound.
-        let mut r64 = r64.fit(bits.value(), bits.mask())?.reduce()?;
-        let mut r32 = r32.fit(low(bits.value()), low(bits.mask()))?;
+        let whole = r64.fit(bits.value(), bits.mask())?.reduce()?;
+        let fitted = r32.fit(low(bits.value()), low(bits.mask()))?;
         // The whole bounds its low half where it turns less than once.
-        if let Ok(width) = u32::try_from(r64.umax - r64.umin) {
-            r32 = r32.meet(Range32::arc(low(r64.umin), width));
+        let mut r32 = fitted;
+        if let Ok(width) = u32::try_from(whole.umax - whole.umin) {
+            r32 = r32.meet(Range32::arc(low(whole.umin), width));
         }
-        if let Ok(width) = u32::try_from(r64.smax.wrapping_sub(r64.smin).cast_unsigned()) {
-            r32 = r32.meet(Range32::arc(low(r64.smin.cast_unsigned()), width));
+        if let Ok(width) = u32::try_from(whole.smax.wrapping_sub(whole.smin).cast_unsigned()) {
+            r32 = r32.meet(Range32::arc(low(whole.smin.cast_unsigned()), width));
         }
+        // Bounds that have the known bits keep them when they tell each other what they know.
+        let has_bits = r32 == fitted || low(bits.mask()) == u32::MAX;
         r32 = r32.reduce()?;
         // The low half moves the bounds of the whole to words that have such a half.
-        if r32 != Range32::FULL {
-            r64 = r64.meet(with_low_half(r64, r32)?);
-            r64 = r64.reduce()?;
-        }
+        let r64 = if r32 == Range32::FULL { whole } else { whole.meet(with_low_half(whole, r32)?).reduce()? };
         // Bounds with a common head make it known.
-        let bits = bits.intersect(Tnum::range(r64.umin, r64.umax))?;
-        let half = bits.subreg().intersect(Tnum::range(r32.umin.into(), r32.umax.into()))?;
-        Some(Self { bits: bits.with_subreg(half), r64, r32 })
+        let all = bits.intersect(Tnum::range(r64.umin, r64.umax))?;
+        let half = all.subreg().intersect(Tnum::range(r32.umin.into(), r32.umax.into()))?;
+        let known = all.with_subreg(half);
+        Some((Self { bits: known, r64, r32 }, has_bits && r64 == whole && known == bits))
     }
 
     /// [`Scalar::sync`] after an operation, where a contradiction can only mean that an operand was

@@ -110,7 +110,7 @@ impl Explorer<'_> {
             self.links.push(links);
             let index = u32::try_from(self.links.len()).expect("fewer links than instructions");
             if let Some(step) = self.trail.last_mut() {
-                step.links = index;
+                step.narrows(index);
             }
         }
         let (left, right) = (*self.state.reg(dst), self.operand(src));

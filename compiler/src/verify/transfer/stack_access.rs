@@ -163,7 +163,7 @@ impl Explorer<'_> {
         if let Some(step) = self.trail.last_mut()
             && !is_planted(self.options, Planted::Spills)
         {
-            step.slot = Some((small(frame), small(slot)));
+            step.moves(small(frame), small(slot));
         }
         self.events += 1;
     }
