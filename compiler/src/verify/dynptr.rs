@@ -56,7 +56,7 @@ impl Explorer<'_> {
             let message = format!("Expected a dynptr of type ringbuf as arg #{}", reg.number() - 1);
             return Err(self.refuse_reg(Code::Dynptr, reg, message));
         }
-        for index in 0..self.state.frames().len() {
+        for index in 0..self.state.depth() + 1 {
             let gone: Vec<Object> =
                 self.state.frame(index).objects.iter().filter(|o| o.ref_id == ref_id).copied().collect();
             for object in gone {

@@ -101,8 +101,8 @@ pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
 
 /// What is live in a frame of a state that stands at an instruction.
 pub(super) fn live_within(live: &Liveness, state: &State, at: InsnIdx, frame: usize) -> Live {
-    let callees = state.frames().get(frame + 1..).unwrap_or_default();
-    callees.iter().rev().fold(live.before(at), |known, callee| live_in_caller(live, callee, known))
+    let callees = (frame + 1..=state.depth()).rev().map(|index| state.frame(index));
+    callees.fold(live.before(at), |known, callee| live_in_caller(live, callee, known))
 }
 
 /// What is live in the frame that called one of which this is live.
@@ -121,8 +121,8 @@ impl Match<'_> {
         if !node.state.held.covers(&new.held, self.ids) {
             return false;
         }
-        let (old, new) = (node.state.frames(), new.frames());
-        if old.len() != new.len() {
+        let old = &node.state;
+        if old.depth() != new.depth() {
             return false;
         }
         let differ = |a: &Frame, b: &Frame| {
@@ -131,17 +131,17 @@ impl Match<'_> {
                 || a.callback != b.callback
                 || a.rounds > b.rounds
         };
-        if old.iter().zip(new).any(|(a, b)| differ(a, b)) {
+        if old.frames().zip(new.frames()).any(|(a, b)| differ(a, b)) {
             return false;
         }
         // The executing function first: there states differ most.
         let mut live = self.live.before(node.at);
-        for index in (0..old.len()).rev() {
+        for index in (0..=old.depth()).rev() {
             let marks = node.precise[index];
-            if !self.frames(&old[index], &new[index], live, marks) {
+            if !self.frames(old.frame(index), new.frame(index), live, marks) {
                 return false;
             }
-            live = live_in_caller(self.live, &old[index], live);
+            live = live_in_caller(self.live, old.frame(index), live);
         }
         true
     }

@@ -48,7 +48,7 @@ pub(super) enum Next {
 
 /// A way left for later.
 struct Pending {
-    state: State,
+    state: Box<State>,
     at: InsnIdx,
     parent: Option<NodeId>,
     trail: usize,
@@ -73,7 +73,7 @@ pub(super) struct Explorer<'p> {
     /// What was proven so far.
     pub facts: Collector,
     /// The current state.
-    pub state: State,
+    pub state: Box<State>,
     /// The instruction that comes next.
     pub at: InsnIdx,
     /// The last checkpoint of the current path.
@@ -148,7 +148,7 @@ impl<'p> Explorer<'p> {
             points: points(&program.insns),
             facts: Collector::new(program.insns.len(), program.subprogs.len()),
             layout,
-            state: State::new(Frame::new(0, SubprogId::MAIN, None)),
+            state: Box::new(State::new(Frame::new(0, SubprogId::MAIN, None))),
             at: InsnIdx(0),
             parent: None,
             trail: Vec::new(),
@@ -321,7 +321,7 @@ impl<'p> Explorer<'p> {
     pub fn begin(&mut self, frame: Frame, last_id: u32) {
         self.last_id = last_id;
         self.at = self.program.subprogs[frame.subprog.index()].start;
-        self.state = State::new(frame);
+        *self.state = State::new(frame);
     }
 
     /// Explores all paths from a function's entry. Where one ends in a finding, the others are still explored, if
@@ -366,7 +366,8 @@ impl<'p> Explorer<'p> {
     /// Goes on with a way left for later, if there is one.
     fn resume(&mut self) -> bool {
         let Some(pending) = self.pending.pop() else { return false };
-        self.state = pending.state;
+        let ended = std::mem::replace(&mut self.state, pending.state);
+        self.nodes.spare.take(ended);
         self.at = pending.at;
         self.parent = pending.parent;
         self.events = pending.events;
@@ -404,8 +405,13 @@ impl<'p> Explorer<'p> {
         }
     }
 
+    /// A copy of the current state.
+    pub fn copy(&mut self) -> Box<State> {
+        self.nodes.spare.copy(&self.state)
+    }
+
     /// Leaves a way for later.
-    pub fn leave(&mut self, state: State, at: InsnIdx) -> Check {
+    pub fn leave(&mut self, state: Box<State>, at: InsnIdx) -> Check {
         if self.pending.len() >= MAX_PENDING {
             let message = format!("The sequence of {} jumps is too complex.", self.pending.len() + 1);
             return Err(self.refuse(Code::TooComplex, message));

@@ -66,7 +66,7 @@ impl<'a> StateView<'a> {
     /// How many functions are active: at least 1.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.state.frames().len()
+        self.state.depth() + 1
     }
 
     /// An active function, 0 for the outermost.
@@ -76,12 +76,12 @@ impl<'a> StateView<'a> {
     /// Where there is none with that number.
     #[must_use]
     pub fn frame(&self, index: usize) -> FrameView<'a> {
-        FrameView(&self.state.frames()[index])
+        FrameView(self.state.frame(index))
     }
 
     /// All active functions, outermost first.
-    pub fn frames(&self) -> impl DoubleEndedIterator<Item = FrameView<'a>> + ExactSizeIterator + use<'a> {
-        self.state.frames().iter().map(|frame| FrameView(frame))
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = FrameView<'a>> + use<'a> {
+        self.state.frames().map(FrameView)
     }
 
     /// The executing function.
@@ -124,7 +124,7 @@ impl KeptState {
     /// How many functions are active: at least 1.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.0.frames().len()
+        self.0.depth() + 1
     }
 
     /// An active function, 0 for the outermost.
@@ -134,21 +134,12 @@ impl KeptState {
     /// Where there is none with that number.
     #[must_use]
     pub fn frame(&self, index: usize) -> FrameView<'_> {
-        FrameView(&self.0.frames()[index])
+        FrameView(self.0.frame(index))
     }
 
     /// All active functions, outermost first.
-    pub fn frames(&self) -> impl ExactSizeIterator<Item = FrameView<'_>> {
-        self.0.frames().iter().map(|frame| FrameView(frame))
-    }
-
-    /// Whether a frame is the very same, in memory, as another state's: then nothing in it differs.
-    #[must_use]
-    pub fn shares_frame(&self, other: &Self, index: usize) -> bool {
-        match (self.0.frames().get(index), other.0.frames().get(index)) {
-            (Some(a), Some(b)) => std::rc::Rc::ptr_eq(a, b),
-            _ => false,
-        }
+    pub fn frames(&self) -> impl Iterator<Item = FrameView<'_>> {
+        self.0.frames().map(FrameView)
     }
 }
 

@@ -433,7 +433,7 @@ impl Explorer<'_> {
     pub(super) fn relied_on(&self, id: NodeId) -> Wanted {
         let node = self.nodes.get(id);
         let mut wanted = Wanted::new(node.state.depth());
-        for (index, frame) in node.state.frames().iter().enumerate() {
+        for (index, frame) in node.state.frames().enumerate() {
             let live = live_in(&self.live, node, index);
             let known = node.precise[index];
             let mut marks = Marks { regs: live.regs.0 & known.regs, slots: live.slots & known.slots };

@@ -20,7 +20,7 @@ use super::obligations::{RegSet, touches};
 use super::observe::{Cover, Covering, StateView};
 use super::planted::{Planted, is_planted};
 use super::precision::{affects, calls_back};
-use super::state::State;
+use super::state::{Spare, State};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Insn, InsnIdx};
 
@@ -48,7 +48,7 @@ pub(super) struct Marks {
 #[derive(Debug)]
 pub(super) struct Node {
     /// The state.
-    pub state: State,
+    pub state: Box<State>,
     /// Where it holds.
     pub at: InsnIdx,
     /// The checkpoint before it on its path.
@@ -86,6 +86,8 @@ pub(super) struct Nodes {
     visited: Vec<Vec<NodeId>>,
     /// Loops that are not fully explored.
     pub loops: Loops,
+    /// States to be used again.
+    pub spare: Spare,
     /// Checkpoints made.
     pub total: u32,
     /// Most checkpoints kept at a time.
@@ -147,6 +149,7 @@ impl Nodes {
         if let Some(node) = self.nodes[id.0 as usize].take() {
             self.bytes = self.bytes.saturating_sub(size_of_state(&node.state));
             self.free.push(id.0);
+            self.spare.take(node.state);
         }
     }
 
@@ -185,7 +188,7 @@ impl Nodes {
 /// About how much memory a state holds; frames shared with other states are counted in full.
 fn size_of_state(state: &State) -> usize {
     let top = state.top();
-    size_of::<Node>() + size_of_val(top) + top.stack.size() + 64 * state.frames().len()
+    size_of::<Node>() + size_of_val(state) + top.stack.size() + 64 * state.depth()
 }
 
 /// States are kept by instruction and call site.
@@ -393,8 +396,8 @@ impl Explorer<'_> {
             pending: None,
             marks: self.nodes.loops.marks(),
             segment: self.has_loops.then(|| Rc::new(self.segment())),
-            precise: vec![Marks::default(); self.state.frames().len()],
-            state: self.state.clone(),
+            precise: vec![Marks::default(); self.state.depth() + 1],
+            state: self.nodes.spare.copy(&self.state),
             at: self.at,
             parent: self.parent,
             trail: self.trail.len(),

@@ -164,6 +164,12 @@ impl Stack {
         }
     }
 
+    /// Forgets all slots.
+    pub fn clear(&mut self) {
+        self.chunks = Default::default();
+        self.count = 0;
+    }
+
     /// How many bytes it takes, about, counting in full what it shares.
     pub fn size(&self) -> usize {
         self.chunks.iter().flatten().count() * size_of::<Chunk>()

@@ -1,7 +1,7 @@
 //! The state of one path: the frames of all active functions.
 //!
-//! Frames and stacks are shared between states until one of them writes, so that a branch, a call or a
-//! checkpoint costs a few reference counts. The module says nothing about what states mean.
+//! A branch or a checkpoint copies the executing function's registers; its stack and the frames of its callers are shared
+//! between states until one of them writes. The module says nothing about what states mean.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::isa::{InsnIdx, Reg};
 use crate::program::SubprogId;
 
 /// One active function.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Frame {
     /// What its registers hold.
     pub regs: [Value; Reg::COUNT],
@@ -53,6 +53,21 @@ pub(super) enum When {
     Work,
 }
 
+impl Clone for Frame {
+    fn clone(&self) -> Self {
+        Self { stack: self.stack.clone(), objects: self.objects.clone(), ..*self }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        let Self { regs, stack, callsite, subprog, callback, objects, rounds } = source;
+        self.regs.clone_from(regs);
+        self.stack.clone_from(stack);
+        (self.callsite, self.subprog, self.callback) = (*callsite, *subprog, *callback);
+        self.objects.clone_from(objects);
+        self.rounds = *rounds;
+    }
+}
+
 impl Frame {
     /// A frame in which only `r10` is set.
     pub fn new(index: usize, subprog: SubprogId, callsite: Option<InsnIdx>) -> Self {
@@ -79,21 +94,86 @@ impl Frame {
     pub fn stack_mut(&mut self) -> &mut Stack {
         &mut self.stack
     }
+
+    /// Whether a predicate picks one of its values.
+    fn has(&self, picks: impl Fn(&Value) -> bool) -> bool {
+        self.regs.iter().any(&picks) || self.stack.slots().any(|slot| slot.spilled().is_some_and(&picks))
+    }
+
+    /// Changes every value that a predicate picks.
+    fn update(&mut self, picks: impl Fn(&Value) -> bool, mut change: impl FnMut(&mut Value)) {
+        self.regs.iter_mut().filter(|value| picks(value)).for_each(&mut change);
+        self.stack.update(picks, change);
+    }
 }
 
 /// Most active functions at a time (`MAX_CALL_FRAMES`).
 pub(super) const MAX_FRAMES: usize = 8;
 
 /// What is known at one point of one path.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct State {
-    frames: Vec<Rc<Frame>>,
+    /// The executing function.
+    top: Frame,
+    /// Its callers, outermost first.
+    callers: Vec<Rc<Frame>>,
     /// How many `may_goto` were passed without jumping.
     pub may_goto_depth: u32,
     /// How many callbacks were entered.
     pub callback_depth: u32,
     /// What must be given back, and sections that must be left.
     pub held: Held,
+}
+
+impl Clone for State {
+    fn clone(&self) -> Self {
+        Self {
+            top: self.top.clone(),
+            callers: self.callers.clone(),
+            may_goto_depth: self.may_goto_depth,
+            callback_depth: self.callback_depth,
+            held: self.held.clone(),
+        }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.top.clone_from(&source.top);
+        self.callers.clone_from(&source.callers);
+        self.may_goto_depth = source.may_goto_depth;
+        self.callback_depth = source.callback_depth;
+        self.held.clone_from(&source.held);
+    }
+}
+
+/// States that nobody needs any more, of which copies are made: most states are short-lived, and large.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    states: Vec<Box<State>>,
+}
+
+/// Most states that wait to be used again.
+const MAX_SPARE: usize = 256;
+
+impl Spare {
+    /// A copy of a state.
+    pub fn copy(&mut self, state: &State) -> Box<State> {
+        match self.states.pop() {
+            Some(mut copy) => {
+                State::clone_from(&mut copy, state);
+                copy
+            }
+            None => Box::new(state.clone()),
+        }
+    }
+
+    /// A state is needed no more. What it shares with others is theirs at once.
+    pub fn take(&mut self, mut state: Box<State>) {
+        if self.states.len() < MAX_SPARE {
+            state.callers.clear();
+            state.top.stack.clear();
+            self.states.push(state);
+        }
+    }
 }
 
 /// Where a value lives.
@@ -108,73 +188,70 @@ pub(super) enum Place {
 impl State {
     /// A state in which one function is active.
     pub fn new(frame: Frame) -> Self {
-        Self { frames: vec![Rc::new(frame)], may_goto_depth: 0, callback_depth: 0, held: Held::default() }
+        let (callers, held) = (Vec::new(), Held::default());
+        Self { top: frame, callers, may_goto_depth: 0, callback_depth: 0, held }
     }
 
     /// All frames, outermost first.
-    pub fn frames(&self) -> &[Rc<Frame>] {
-        &self.frames
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {
+        self.callers.iter().map(Rc::as_ref).chain([&self.top])
     }
 
     /// How many functions are active besides the outermost.
     pub fn depth(&self) -> usize {
-        self.frames.len() - 1
+        self.callers.len()
     }
 
     /// The frame of the executing function.
     pub fn top(&self) -> &Frame {
-        &self.frames[self.frames.len() - 1]
+        &self.top
     }
 
     /// The frame of the executing function, to change.
     pub fn top_mut(&mut self) -> &mut Frame {
-        let last = self.frames.len() - 1;
-        Rc::make_mut(&mut self.frames[last])
+        &mut self.top
     }
 
     /// A frame by index.
     pub fn frame(&self, index: usize) -> &Frame {
-        &self.frames[index]
+        if index == self.callers.len() { &self.top } else { &self.callers[index] }
     }
 
     /// A frame by index, to change.
     pub fn frame_mut(&mut self, index: usize) -> &mut Frame {
-        Rc::make_mut(&mut self.frames[index])
+        if index == self.callers.len() { &mut self.top } else { Rc::make_mut(&mut self.callers[index]) }
     }
 
     /// What a register of the executing function holds.
     pub fn reg(&self, reg: Reg) -> &Value {
-        &self.top().regs[reg.index()]
+        &self.top.regs[reg.index()]
     }
 
     /// A register of the executing function, to change.
     pub fn reg_mut(&mut self, reg: Reg) -> &mut Value {
-        &mut self.top_mut().regs[reg.index()]
+        &mut self.top.regs[reg.index()]
     }
 
     /// Enters a function.
     pub fn push(&mut self, frame: Frame) {
-        self.frames.push(Rc::new(frame));
+        self.callers.push(Rc::new(std::mem::replace(&mut self.top, frame)));
     }
 
     /// Leaves a function, unless it is the outermost.
-    pub fn pop(&mut self) -> Option<Rc<Frame>> {
-        if self.frames.len() > 1 { self.frames.pop() } else { None }
+    pub fn pop(&mut self) -> Option<Frame> {
+        let caller = Rc::unwrap_or_clone(self.callers.pop()?);
+        Some(std::mem::replace(&mut self.top, caller))
     }
 
     /// Changes every value, in registers and spilled, that a predicate picks. Frames without one stay
     /// shared.
     pub fn update(&mut self, picks: impl Fn(&Value) -> bool, mut change: impl FnMut(&mut Value)) {
-        for frame in &mut self.frames {
-            if frame.regs.iter().any(&picks) {
-                for value in Rc::make_mut(frame).regs.iter_mut().filter(|v| picks(v)) {
-                    change(value);
-                }
-            }
-            if frame.stack.slots().any(|s| s.spilled().is_some_and(&picks)) {
-                Rc::make_mut(frame).stack_mut().update(&picks, &mut change);
+        for caller in &mut self.callers {
+            if caller.has(&picks) {
+                Rc::make_mut(caller).update(&picks, &mut change);
             }
         }
+        self.top.update(&picks, &mut change);
     }
 
     /// A value by place.

@@ -26,7 +26,7 @@ pub fn between(insn: &Insn, before: &KeptState, after: &KeptState) -> Vec<Set> {
             sets[frame].slots |= start.map_or(u64::MAX, |start| slots(start, i64::from(size.bytes())));
         }
     }
-    for index in (0..=top).filter(|index| !before.shares_frame(after, *index)) {
+    for index in 0..=top {
         differing(before.frame(index), after.frame(index), &mut sets[index]);
     }
     link(after, &mut sets);

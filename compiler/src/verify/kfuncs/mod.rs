@@ -263,7 +263,7 @@ impl Explorer<'_> {
             return Err(self.refuse(Code::KernelFunction, message));
         }
         let may_fail = kfunc.name.starts_with("bpf_res_spin_lock");
-        let failed = may_fail.then(|| self.state.clone());
+        let failed = may_fail.then(|| self.copy());
         let mut call = KfuncCall::default();
         self.kfunc_arguments(&kfunc, &mut call)?;
         if let Some(failed) = failed {
@@ -294,7 +294,7 @@ impl Explorer<'_> {
     }
 
     /// A lock was not got: the path goes on without it, with an error.
-    fn leave_unlocked(&mut self, mut state: State) -> Check {
+    fn leave_unlocked(&mut self, mut state: Box<State>) -> Check {
         const MAX_ERRNO: i64 = 4095;
         let top = state.top_mut();
         for reg in RegSet::CALLER_SAVED.iter() {
@@ -308,7 +308,7 @@ impl Explorer<'_> {
     /// `bpf_throw` ends the program, wherever it is: nothing may be held by any of its functions.
     fn throw(&mut self) -> Check<Next> {
         let handles = self.program.exception_callback;
-        if self.state.frames().iter().any(|frame| frame.callback.is_some() || Some(frame.subprog) == handles)
+        if self.state.frames().any(|frame| frame.callback.is_some() || Some(frame.subprog) == handles)
         {
             return Err(self.refuse(Code::Callback, "bpf_throw cannot be called from callback subprog"));
         }

@@ -142,7 +142,7 @@ impl Explorer<'_> {
             return Err(self.refuse(Code::Iterator, "the iterator is gone"));
         };
         if !drained {
-            let mut more = self.state.clone();
+            let mut more = self.copy();
             more.frame_mut(frame).objects[at].depth += 1;
             self.widen_since_last_round(&mut more, true);
             let value = more.reg_mut(Reg::R0);

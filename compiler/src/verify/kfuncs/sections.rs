@@ -60,7 +60,7 @@ impl Explorer<'_> {
                     return refuse(self, format!("unmatched rcu read unlock (kernel function {name})"));
                 }
                 self.state.held.rcu -= 1;
-                for index in 0..self.state.frames().len() {
+                for index in 0..self.state.depth() + 1 {
                     if self.state.frame(index).objects.is_empty() {
                         continue;
                     }

@@ -81,9 +81,7 @@ impl Explorer<'_> {
     pub(super) fn narrate(&self, mut found: Diagnostic) -> (Diagnostic, Option<InsnIdx>) {
         let searched = matches!(found.code, Code::TooComplex | Code::InfiniteLoop);
         found.path = self.turns();
-        if let Some(depth) = self.state.frames().len().checked_sub(1) {
-            found.registers = self.registers(depth);
-        }
+        found.registers = self.registers(self.state.depth());
         let moments = if searched { Vec::new() } else { replay::moments(self) };
         let story = found.register.map(|reg| {
             let history = match moments.len().checked_sub(1) {

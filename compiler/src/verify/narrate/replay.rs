@@ -47,7 +47,7 @@ pub(super) fn moments(explorer: &Explorer<'_>) -> Vec<Moment> {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Moment { at: again.at, state: again.state.clone() });
+        kept.push_back(Moment { at: again.at, state: State::clone(&again.state) });
         let Some(next) = trail.get(index + 1) else { break };
         if !again.advance(next.at) {
             return Vec::new();

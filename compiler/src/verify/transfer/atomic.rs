@@ -51,12 +51,13 @@ impl Explorer<'_> {
         let Some(dst) = fetched else { return self.store_through(&how, Stored::Anything) };
         // What is fetched may replace the address, so the store comes first, and the load sees what was
         // there before.
-        let before = self.state.clone();
+        let before = self.copy();
         self.store_through(&how, Stored::Anything)?;
         let after = std::mem::replace(&mut self.state, before);
         self.load_through(&how, false, Some(dst))?;
         let fetched = *self.state.reg(dst);
-        self.state = after;
+        let loaded = std::mem::replace(&mut self.state, after);
+        self.nodes.spare.take(loaded);
         *self.state.reg_mut(dst) = fetched;
         Ok(())
     }

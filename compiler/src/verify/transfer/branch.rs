@@ -114,7 +114,7 @@ impl Explorer<'_> {
             }
         }
         let (left, right) = (*self.state.reg(dst), self.operand(src));
-        let mut other = self.state.clone();
+        let mut other = self.copy();
         narrow(&mut other, dst, src, narrowed.taken, &links);
         narrow(&mut self.state, dst, src, narrowed.fallthrough, &links);
         if width == Width::W64 {
@@ -143,7 +143,7 @@ impl Explorer<'_> {
     pub(in crate::verify) fn may_goto(&mut self, off: i16) -> Check<Next> {
         self.facts.taken(self.at);
         self.facts.fallthrough(self.at);
-        let mut on = self.state.clone();
+        let mut on = self.copy();
         on.may_goto_depth += 1;
         self.widen_since_last_round(&mut on, true);
         let next = self.target(0);
@@ -157,8 +157,8 @@ impl Explorer<'_> {
         let mut node = self.parent.map(|id| self.nodes.get(id));
         let old = loop {
             let Some(known) = node else { return };
-            let same_calls = known.state.frames().len() == state.frames().len()
-                && known.state.frames().iter().zip(state.frames()).all(|(a, b)| a.callsite == b.callsite);
+            let same_calls = known.state.depth() == state.depth()
+                && known.state.frames().zip(state.frames()).all(|(a, b)| a.callsite == b.callsite);
             if known.at == self.at && same_calls && !std::mem::replace(&mut own, false) {
                 break known;
             }
@@ -166,8 +166,8 @@ impl Explorer<'_> {
             node = known.parent.map(|id| self.nodes.get(id));
         };
         let mut ids = IdMap::default();
-        for index in 0..old.state.frames().len() {
-            let (frame, marks) = (&old.state.frames()[index], old.precise[index]);
+        for index in 0..=old.state.depth() {
+            let (frame, marks) = (old.state.frame(index), old.precise[index]);
             for reg in Reg::all() {
                 let precise = marks.regs & RegSet::of(reg).0 != 0;
                 let now = *state.frame(index).reg(reg);

@@ -292,7 +292,8 @@ impl Explorer<'_> {
             return Ok(Next::Fall);
         }
         let next = self.target(0);
-        self.leave(self.state.clone(), next)?;
+        let copy = self.copy();
+        self.leave(copy, next)?;
         self.set(Reg::R0, Value::constant(0));
         self.leave_subprog()
     }
@@ -315,7 +316,8 @@ impl Explorer<'_> {
             return Ok(Next::Fall);
         }
         let next = self.target(0);
-        self.leave(self.state.clone(), next)?;
+        let copy = self.copy();
+        self.leave(copy, next)?;
         self.set(Reg::R0, Value::UNKNOWN);
         self.leave_subprog()
     }

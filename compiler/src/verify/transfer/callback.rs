@@ -103,7 +103,7 @@ impl Explorer<'_> {
                     let message = format!("the call stack of {} frames is too deep", depth + 1);
                     return Err(self.refuse(Code::CallDepth, message));
                 }
-                let mut state = self.state.clone();
+                let mut state = self.copy();
                 state.callback_depth += 1;
                 state.top_mut().rounds += 1;
                 state.push(frame);
@@ -147,9 +147,10 @@ impl Explorer<'_> {
             step.leaves_callback = true;
         }
         self.at = callsite;
-        let mut state = self.state.clone();
+        let mut state = self.copy();
         self.widen_since_last_round(&mut state, false);
-        self.state = state;
+        let ended = std::mem::replace(&mut self.state, state);
+        self.nodes.spare.take(ended);
         Ok(Next::Goto(callsite))
     }
 }

@@ -12,7 +12,7 @@ impl Explorer<'_> {
     /// nothing would be learned of them.
     pub(super) fn collect_links(&mut self, id: u32, links: &mut Links) {
         let mut unlink = Vec::new();
-        for index in (0..self.state.frames().len()).rev() {
+        for index in (0..self.state.depth() + 1).rev() {
             let frame = self.state.frame(index);
             let linked = |value: &Value| value.is_scalar() && value.id == id;
             let regs = Reg::all().filter(|r| *r != Reg::R10 && linked(frame.reg(*r))).map(Place::Reg);
