@@ -89,8 +89,8 @@ pub(super) struct Milestones {
     wanted: Vec<[Marks; MAX_FRAMES]>,
 }
 
-/// Steps from one milestone to the next.
-const STRIDE: usize = 64;
+/// Steps from one milestone to the next: few, since branches of a loop ask for the same number again and again.
+const STRIDE: usize = 8;
 
 impl Milestones {
     /// Forgets those that lie on steps which the path no longer has. One where the path ends now goes too:
