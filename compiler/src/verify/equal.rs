@@ -9,7 +9,8 @@ use super::liveness::{Live, Liveness};
 use super::objects::{Object, What};
 use super::prune::{Marks, Node};
 use super::stack::{Byte, SLOT, Slot};
-use super::state::{Frame, State};
+use super::obligations::RegSet;
+use super::state::{Frame, MAX_FRAMES, Place, State};
 use super::value::{Kind, Value};
 use crate::isa::{InsnIdx, Reg};
 
@@ -30,13 +31,14 @@ pub(super) struct IdMap {
     pairs: Vec<(u32, u32)>,
     fresh: u32,
     /// Any id stands for any other: a mistake that tests plant.
-    careless: bool,
+    pub careless: bool,
 }
 
 impl IdMap {
-    /// No pairs yet.
-    pub fn new(careless: bool) -> Self {
-        Self { careless, ..Self::default() }
+    /// Forgets all pairs.
+    fn clear(&mut self) {
+        self.pairs.clear();
+        self.fresh = 0;
     }
 
     /// Whether one id stands for another, from now on at least.
@@ -80,18 +82,27 @@ impl IdMap {
     }
 }
 
-/// One comparison.
-pub(super) struct Match<'a> {
-    /// What is live where.
-    pub live: &'a Liveness,
-    /// How much must agree.
-    pub exactness: Exactness,
-    /// The ids that were found to correspond.
-    pub ids: &'a mut IdMap,
-    /// Whether the program may read stack that it has not written, and lose pointers there.
+/// What a program may do, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Whether it may read stack that it has not written, and lose pointers there.
     pub reads_unwritten: bool,
     /// Whether numbers must be the same wherever they are compared.
     pub exact_numbers: bool,
+}
+
+/// Compares a state with kept ones.
+pub(super) struct Match<'a> {
+    /// The state.
+    new: &'a State,
+    /// What is live in its frames.
+    live: [Live; MAX_FRAMES],
+    rules: Rules,
+    exactness: Exactness,
+    /// The ids that were found to correspond.
+    ids: IdMap,
+    /// Where in the executing function's frame a kept state differed last. The next one most often differs there, too.
+    differs: Option<Place>,
 }
 
 /// What is live in a frame of a state that stands at a node's instruction.
@@ -115,14 +126,46 @@ fn live_in_caller(live: &Liveness, callee: &Frame, known: Live) -> Live {
     }
 }
 
-impl Match<'_> {
-    /// Whether the kept state covers another at the same instruction.
-    pub fn states(&mut self, node: &Node, new: &State) -> bool {
-        if !node.state.held.covers(&new.held, self.ids) {
+impl<'a> Match<'a> {
+    /// A state at an instruction is to be compared. `ids` is memory to work with; `differs`: where it may differ.
+    pub fn new(
+        (new, at): (&'a State, InsnIdx),
+        live: &Liveness,
+        rules: Rules,
+        ids: IdMap,
+        differs: Option<Place>,
+    ) -> Self {
+        let mut lives = [Live::NONE; MAX_FRAMES];
+        let mut known = live.before(at);
+        for index in (0..=new.depth()).rev() {
+            lives[index] = known;
+            known = live_in_caller(live, new.frame(index), known);
+        }
+        Self { new, live: lives, rules, exactness: Exactness::Precise, ids, differs }
+    }
+
+    /// What the comparisons leave for later ones: memory to work with, and where states differ.
+    pub fn end(self) -> (IdMap, Option<Place>) {
+        (self.ids, self.differs)
+    }
+
+    /// Whether a state that is kept at the same instruction covers this one.
+    pub fn covers(&mut self, node: &Node, exactness: Exactness) -> bool {
+        self.exactness = exactness;
+        let (old, new) = (&node.state, self.new);
+        let depth = new.depth();
+        if old.depth() != depth {
             return false;
         }
-        let old = &node.state;
-        if old.depth() != new.depth() {
+        self.ids.clear();
+        if let Some(place) = self.differs {
+            if !self.agrees_at(place, old.top(), node.precise[depth]) {
+                return false;
+            }
+            self.ids.clear();
+        }
+        // The executing function first: there states differ most.
+        if !self.frames(old.top(), new.top(), depth, node.precise[depth]) {
             return false;
         }
         let differ = |a: &Frame, b: &Frame| {
@@ -134,23 +177,37 @@ impl Match<'_> {
         if old.frames().zip(new.frames()).any(|(a, b)| differ(a, b)) {
             return false;
         }
-        // The executing function first: there states differ most.
-        let mut live = self.live.before(node.at);
-        for index in (0..=old.depth()).rev() {
-            let marks = node.precise[index];
-            if !self.frames(old.frame(index), new.frame(index), live, marks) {
-                return false;
-            }
-            live = live_in_caller(self.live, old.frame(index), live);
-        }
-        true
+        old.held.covers(&new.held, &mut self.ids)
+            && (0..depth).rev().all(|index| {
+                self.frames(old.frame(index), new.frame(index), index, node.precise[index])
+            })
     }
 
-    fn frames(&mut self, old: &Frame, new: &Frame, live: Live, marks: Marks) -> bool {
+    /// Whether the executing function's frames agree at a place, where that is live.
+    fn agrees_at(&mut self, place: Place, old: &Frame, marks: Marks) -> bool {
+        let (new, live) = (self.new.top(), self.live[self.new.depth()]);
+        match place {
+            Place::Reg(reg) => {
+                let precise = marks.regs & RegSet::of(reg).0 != 0;
+                !live.regs.contains(reg) || self.values(old.reg(reg), new.reg(reg), precise)
+            }
+            Place::Slot(slot) => {
+                let compared = live.slots >> slot & 1 != 0 && slot < old.stack.depth();
+                let precise = marks.slots >> slot & 1 != 0;
+                !compared || self.slots(old.stack.slot(slot), new.stack.slot(slot), precise)
+            }
+        }
+    }
+
+    fn frames(&mut self, old: &Frame, new: &Frame, index: usize, marks: Marks) -> bool {
         let self_exact = self.exactness == Exactness::Same;
+        let (live, is_top) = (self.live[index], index == self.new.depth());
         for reg in live.regs.iter().filter(|r| *r != Reg::R10) {
-            let precise = marks.regs & (1 << reg.number()) != 0;
+            let precise = marks.regs & RegSet::of(reg).0 != 0;
             if !self.values(old.reg(reg), new.reg(reg), precise) {
+                if is_top {
+                    self.differs = Some(Place::Reg(reg));
+                }
                 return false;
             }
         }
@@ -165,7 +222,7 @@ impl Match<'_> {
         loop {
             match (objects.0.next(), objects.1.next()) {
                 (None, None) => break,
-                (Some(a), Some(b)) if a.covers(b, self.ids) && (!self_exact || a.depth == b.depth) => {}
+                (Some(a), Some(b)) if a.covers(b, &mut self.ids) && (!self_exact || a.depth == b.depth) => {}
                 _ => return false,
             }
         }
@@ -187,6 +244,9 @@ impl Match<'_> {
             }
             let precise = marks.slots & (1 << index) != 0;
             if !self.slots(slot, new.stack.slot(index), precise) {
+                if is_top {
+                    self.differs = Some(Place::Slot(index));
+                }
                 return false;
             }
         }
@@ -197,7 +257,7 @@ impl Match<'_> {
         if self.exactness == Exactness::Same && old.bytes != new.bytes {
             return false;
         }
-        if !self.reads_unwritten {
+        if !self.rules.reads_unwritten {
             return self.written_slots(old, new, precise);
         }
         // Bytes of which nothing is known cover anything.
@@ -251,7 +311,7 @@ impl Match<'_> {
         }
         match old.kind {
             Kind::Uninit => true,
-            Kind::Scalar if self.exact_numbers => {
+            Kind::Scalar if self.rules.exact_numbers => {
                 old.num == new.num && old.shifted == new.shifted && self.ids.pair_scalars(old.id, new.id)
             }
             Kind::Scalar => {
@@ -302,27 +362,19 @@ impl Match<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::SubprogId;
     use crate::verify::scalar::Scalar;
 
+    fn compare<T>(rules: Rules, what: impl FnOnce(&mut Match<'_>) -> T) -> T {
+        let state = State::new(Frame::new(0, SubprogId::MAIN, None));
+        let live = [Live::NONE; MAX_FRAMES];
+        let (exactness, ids) = (Exactness::Precise, IdMap::default());
+        what(&mut Match { new: &state, live, rules, exactness, ids, differs: None })
+    }
+
     fn covers(old: &Value, new: &Value, precise: bool) -> bool {
-        let live = Liveness::new(
-            &crate::program::Program::from_insns(
-                "test",
-                brolga_abi::ProgramKind::Xdp,
-                Vec::new(),
-                Vec::new().into(),
-            ),
-            &[],
-            &[],
-        );
-        Match {
-            live: &live,
-            exactness: Exactness::Precise,
-            ids: &mut IdMap::default(),
-            reads_unwritten: true,
-            exact_numbers: false,
-        }
-        .values(old, new, precise)
+        let rules = Rules { reads_unwritten: true, exact_numbers: false };
+        compare(rules, |comparison| comparison.values(old, new, precise))
     }
 
     #[test]
@@ -361,24 +413,8 @@ mod tests {
         ];
         for (new, number) in news {
             for reads_unwritten in [true, false] {
-                let live = Liveness::new(
-                    &crate::program::Program::from_insns(
-                        "test",
-                        brolga_abi::ProgramKind::Xdp,
-                        Vec::new(),
-                        Vec::new().into(),
-                    ),
-                    &[],
-                    &[],
-                );
-                let covers = Match {
-                    live: &live,
-                    exactness: Exactness::Precise,
-                    ids: &mut IdMap::default(),
-                    reads_unwritten,
-                    exact_numbers: false,
-                }
-                .slots(&slot(Byte::Misc), &new, false);
+                let rules = Rules { reads_unwritten, exact_numbers: false };
+                let covers = compare(rules, |comparison| comparison.slots(&slot(Byte::Misc), &new, false));
                 assert_eq!(covers, reads_unwritten || number, "{new:?}");
             }
         }

@@ -13,14 +13,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
-use super::equal::{Exactness, IdMap, Match};
+use super::equal::{Exactness, IdMap, Match, Rules};
 use super::explore::{Check, Explorer};
 use super::loops::{Loops, NEVER, Segment};
 use super::obligations::{RegSet, touches};
 use super::observe::{Cover, Covering, StateView};
 use super::planted::{Planted, is_planted};
 use super::precision::{affects, calls_back};
-use super::state::{Spare, State};
+use super::state::{Place, Spare, State};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Insn, InsnIdx};
 
@@ -75,6 +75,14 @@ pub(super) struct Node {
     evicted: bool,
 }
 
+/// The checkpoints of an instruction and call site.
+#[derive(Debug, Default)]
+struct Spot {
+    nodes: Vec<NodeId>,
+    /// Where one differed last.
+    differs: Option<Place>,
+}
+
 /// All checkpoints.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
@@ -83,7 +91,9 @@ pub(super) struct Nodes {
     /// Where the list of checkpoints of an instruction and call site is.
     places: HashMap<u64, usize, BuildHasherDefault<Mix>>,
     /// The checkpoints that states are compared with.
-    visited: Vec<Vec<NodeId>>,
+    visited: Vec<Spot>,
+    /// Memory for comparisons.
+    ids: IdMap,
     /// Loops that are not fully explored.
     pub loops: Loops,
     /// States to be used again.
@@ -122,7 +132,7 @@ impl Nodes {
         let next = self.visited.len();
         let place = *self.places.entry(key_of(at, state)).or_insert(next);
         if place == next {
-            self.visited.push(Vec::new());
+            self.visited.push(Spot::default());
         }
         place
     }
@@ -141,7 +151,7 @@ impl Nodes {
             }
         };
         self.peak = self.peak.max(self.kept());
-        self.visited[place].push(id);
+        self.visited[place].nodes.push(id);
         id
     }
 
@@ -328,48 +338,15 @@ impl Explorer<'_> {
         let force = point.force || self.events > 40;
         let mut keep = force || (jumps >= 2 && insns >= 8);
         let place = self.nodes.place(self.at, &self.state);
-        let mut list = std::mem::take(&mut self.nodes.visited[place]);
         let mut hit = None;
-        let mut index = 0;
-        // Newest first: states made recently are the likeliest to cover.
-        while let Some(&id) = list.len().checked_sub(index + 1).and_then(|i| list.get(i)) {
-            let at = list.len() - index - 1;
-            let node = self.nodes.get(id);
-            let open = node.branches > 0;
-            if open {
-                if self.covers_loop(node) {
-                    hit = Some((id, Exactness::Within));
-                    break;
-                }
-                if self.comes_back(node) {
-                    return Err(self.endless(id));
-                }
-                if !force && jumps < 20 && insns < 100 {
-                    keep = false;
-                }
-            } else {
-                // What a pending state relies on is not known yet.
-                let within = node.pending.is_some();
-                let exactness = if within { Exactness::Within } else { Exactness::Precise };
-                if self.covers(node, exactness) {
-                    hit = Some((id, exactness));
-                    break;
-                }
-            }
-            let node = self.nodes.get_mut(id);
-            node.misses += u32::from(keep);
-            let patience = if point.force && open { 64 } else { 3 };
-            if node.misses > node.hits.saturating_mul(patience).saturating_add(patience) {
-                list.remove(at);
-                node.evicted = true;
-                if !open && node.pending.is_none() {
-                    self.nodes.release(id);
-                }
-            } else {
-                index += 1;
-            }
+        if !self.nodes.visited[place].nodes.is_empty() {
+            let mut spot = std::mem::take(&mut self.nodes.visited[place]);
+            // Within a loop a state now and then is enough.
+            let often = !force && jumps < 20 && insns < 100;
+            let found = self.search(&mut spot, point, &mut keep, often);
+            self.nodes.visited[place] = spot;
+            hit = found?;
         }
-        self.nodes.visited[place] = list;
         if let Some((id, exactness)) = hit {
             self.nodes.get_mut(id).hits += 1;
             self.tell_prune(id, exactness);
@@ -383,6 +360,62 @@ impl Explorer<'_> {
             self.keep(place);
         }
         Ok(false)
+    }
+
+    /// Compares the current state with the checkpoints of a spot, newest first: states made recently are the likeliest to
+    /// cover. Those that never do are dropped. `keep`: whether the state is to be kept itself; not where there is an open
+    /// one already, if that would be too `often`.
+    fn search(
+        &mut self,
+        spot: &mut Spot,
+        point: Point,
+        keep: &mut bool,
+        often: bool,
+    ) -> Check<Option<(NodeId, Exactness)>> {
+        let mut ids = std::mem::take(&mut self.nodes.ids);
+        ids.careless = is_planted(self.options, Planted::Ids);
+        let rules = Rules {
+            reads_unwritten: self.options.privilege.may_learn_addresses(),
+            exact_numbers: self.sanitation.exact_numbers,
+        };
+        let mut comparison = Match::new((&self.state, self.at), &self.live, rules, ids, spot.differs);
+        let mut hit = None;
+        let mut index = spot.nodes.len();
+        while let Some(at) = index.checked_sub(1) {
+            index = at;
+            let id = spot.nodes[at];
+            let node = self.nodes.get_mut(id);
+            let open = node.branches > 0;
+            if open {
+                if goes_round(point, node, &self.state) && comparison.covers(node, Exactness::Within) {
+                    hit = Some((id, Exactness::Within));
+                    break;
+                }
+                if stands_still(point, node, &self.state) && comparison.covers(node, Exactness::Same) {
+                    return Err(self.endless(id));
+                }
+                *keep &= !often;
+            } else {
+                // What a pending state relies on is not known yet.
+                let within = node.pending.is_some();
+                let exactness = if within { Exactness::Within } else { Exactness::Precise };
+                if comparison.covers(node, exactness) {
+                    hit = Some((id, exactness));
+                    break;
+                }
+            }
+            node.misses += u32::from(*keep);
+            let patience = if point.force && open { 64 } else { 3 };
+            if node.misses > node.hits.saturating_mul(patience).saturating_add(patience) {
+                spot.nodes.remove(at);
+                node.evicted = true;
+                if !open && node.pending.is_none() {
+                    self.nodes.release(id);
+                }
+            }
+        }
+        (self.nodes.ids, spot.differs) = comparison.end();
+        Ok(hit)
     }
 
     fn keep(&mut self, place: usize) {
@@ -424,32 +457,6 @@ impl Explorer<'_> {
         observer.prune(self.at, StateView { state: &self.state, live: &self.live, at: self.at }, by);
     }
 
-    fn covers(&self, node: &Node, exactness: Exactness) -> bool {
-        let mut ids = IdMap::new(is_planted(self.options, Planted::Ids));
-        let reads_unwritten = self.options.privilege.may_learn_addresses();
-        let exact_numbers = self.sanitation.exact_numbers;
-        Match { live: &self.live, exactness, ids: &mut ids, reads_unwritten, exact_numbers }
-            .states(node, &self.state)
-    }
-
-    /// A `may_goto` loop ends after some rounds by itself, as do a helper's calls of a function, so coming back to a
-    /// state that covers this one is progress.
-    fn covers_loop(&self, node: &Node) -> bool {
-        let advances = match self.points[self.at.index()].ends {
-            Ends::Unknown => false,
-            Ends::ByBudget => node.state.may_goto_depth != self.state.may_goto_depth,
-            Ends::ByItself => true,
-        };
-        advances && self.covers(node, Exactness::Within)
-    }
-
-    fn comes_back(&self, node: &Node) -> bool {
-        node.state.may_goto_depth == self.state.may_goto_depth
-            && node.state.callback_depth == self.state.callback_depth
-            && self.points[self.at.index()].ends != Ends::ByItself
-            && self.covers(node, Exactness::Same)
-    }
-
     fn endless(&self, id: NodeId) -> Box<Diagnostic> {
         let at = self.at;
         let first = self.nodes.get(id).trail;
@@ -461,4 +468,21 @@ impl Explorer<'_> {
         }
         Box::new(diagnostic.help("make each round change what the loop's condition reads"))
     }
+}
+
+/// A `may_goto` loop ends after some rounds by itself, as do a helper's calls of a function, so coming back to a
+/// state that covers this one is progress.
+fn goes_round(point: Point, node: &Node, state: &State) -> bool {
+    match point.ends {
+        Ends::Unknown => false,
+        Ends::ByBudget => node.state.may_goto_depth != state.may_goto_depth,
+        Ends::ByItself => true,
+    }
+}
+
+/// Coming back to the same state is no progress.
+fn stands_still(point: Point, node: &Node, state: &State) -> bool {
+    point.ends != Ends::ByItself
+        && node.state.may_goto_depth == state.may_goto_depth
+        && node.state.callback_depth == state.callback_depth
 }
