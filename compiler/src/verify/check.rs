@@ -10,7 +10,7 @@ use super::Alignment;
 use super::explore::{Check, Explorer};
 use super::facts::{Access, Foreign, Span};
 use super::refusal::{name, packet_help};
-use super::scalar::Scalar;
+use super::scalar::Tnum;
 use super::transfer::MAX_OFFSET;
 use super::value::{Buffer, Flags, Kind, MemoryOwner, Socket, Value};
 use crate::diag::Code;
@@ -103,8 +103,8 @@ impl Explorer<'_> {
             return Ok(());
         }
         let fixed = i64::from(value.off) + i64::from(request.off) + packet;
-        let sum = value.num.add(Scalar::constant(fixed.cast_unsigned()));
-        if sum.bits().is_aligned(request.size.into()) {
+        let sum = value.num.bits().add(Tnum::constant(fixed.cast_unsigned()));
+        if sum.is_aligned(request.size.into()) {
             return Ok(());
         }
         let message = format!("misaligned {what}access off {value}{:+} size {}", request.off, request.size);
@@ -315,7 +315,7 @@ impl Explorer<'_> {
 
     /// Bounds of an access to a stack. Reading what was never written is allowed to privileged programs.
     pub(super) fn check_stack(&mut self, request: &Request, frame: u8) -> Check<Extent> {
-        let (reg, value) = (request.reg, *self.state.reg(request.reg));
+        let (reg, value) = (request.reg, self.state.reg(request.reg));
         let (off, size) = (i64::from(value.off) + i64::from(request.off), i64::from(request.size));
         let what = match (request.by, request.direction) {
             (By::Helper, _) => " indirect access to",

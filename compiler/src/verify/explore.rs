@@ -448,8 +448,9 @@ impl<'p> Explorer<'p> {
         self.events += u32::from(point.join);
         self.trail.push(Step::new(at, point.affects));
         self.facts.executed(at);
-        let insn = self.program.insns[at.index()];
-        match self.execute(&insn)? {
+        let program = self.program;
+        let insn = &program.insns[at.index()];
+        match self.execute(insn)? {
             Next::Fall => {
                 let wide = matches!(insn, Insn::LoadImm64 { .. });
                 self.at = InsnIdx(at.0 + 1 + u32::from(wide));
@@ -465,22 +466,16 @@ impl<'p> Explorer<'p> {
 
     /// What an instruction does to the current state.
     pub fn execute(&mut self, insn: &Insn) -> Check<Next> {
+        let point = self.points[self.at.index()];
         // Calls check their own arguments: those of a static function may be anything, or nothing. So
         // may its result.
-        let is_call = matches!(insn, Insn::Call(_));
-        let leaves_r0 = *insn == Insn::Exit && (self.state.depth() > 0 || self.returns_nothing());
-        if !is_call && !leaves_r0 {
-            self.check_initialised(self.points[self.at.index()].reads)?;
-        }
-        if let Insn::Alu { dst: Reg::R10, .. }
-        | Insn::MovSx { dst: Reg::R10, .. }
-        | Insn::Neg { dst: Reg::R10, .. }
-        | Insn::Endian { dst: Reg::R10, .. }
-        | Insn::AddrSpaceCast { dst: Reg::R10, .. }
-        | Insn::LoadImm64 { dst: Reg::R10, .. }
-        | Insn::Load { dst: Reg::R10, .. }
-        | Insn::LoadAcquire { dst: Reg::R10, .. } = *insn
-        {
+        let reads = match *insn {
+            Insn::Call(_) => RegSet::NONE,
+            Insn::Exit if self.state.depth() > 0 || self.returns_nothing() => RegSet::NONE,
+            _ => point.reads,
+        };
+        self.check_initialised(reads)?;
+        if point.writes_frame_pointer {
             return Err(self.refuse(Code::FramePointerWrite, "frame pointer is read only"));
         }
         match *insn {
@@ -534,7 +529,7 @@ impl<'p> Explorer<'p> {
 
     pub(super) fn check_initialised(&self, reads: RegSet) -> Check {
         for reg in reads.iter() {
-            if self.state.reg(reg).kind == Kind::Uninit {
+            if matches!(self.state.reg(reg).kind, Kind::Uninit) {
                 return Err(self.refuse_uninit(reg));
             }
         }

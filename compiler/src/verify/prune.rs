@@ -22,7 +22,7 @@ use super::planted::{Planted, is_planted};
 use super::precision::{affects, calls_back};
 use super::state::{Place, Spare, State};
 use crate::diag::{Code, Diagnostic};
-use crate::isa::{CallTarget, Insn, InsnIdx};
+use crate::isa::{CallTarget, Insn, InsnIdx, Reg};
 
 /// Index of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,13 +254,24 @@ pub(super) struct Point {
     pub ends: Ends,
     /// Registers that must be initialised.
     pub reads: RegSet,
+    /// Whether `r10` would be written, which nothing may.
+    pub writes_frame_pointer: bool,
     /// Registers of which one must be wanted for a walk back to change here; see [`affects`].
     pub affects: RegSet,
 }
 
 /// Chooses the places, as Linux does: jump targets, branches, calls and what follows them.
 pub(super) fn points(insns: &[Insn]) -> Vec<Point> {
-    let known = |insn| Point { reads: touches(insn).reads, affects: affects(insn), ..Point::default() };
+    let known = |insn| {
+        let touched = touches(insn);
+        Point {
+            reads: touched.reads,
+            // Atomic operations say so themselves.
+            writes_frame_pointer: touched.writes.contains(Reg::R10) && !matches!(insn, Insn::Atomic { .. }),
+            affects: affects(insn),
+            ..Point::default()
+        }
+    };
     let mut points: Vec<Point> = insns.iter().map(known).collect();
     let mut mark = |at: Option<InsnIdx>, point: Point| {
         if let Some(known) = at.and_then(|at| points.get_mut(at.index())) {

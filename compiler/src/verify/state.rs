@@ -232,6 +232,11 @@ impl State {
         &mut self.top.regs[reg.index()]
     }
 
+    /// Copies a register of the executing function.
+    pub fn copy_reg(&mut self, dst: Reg, src: Reg) {
+        self.top.regs[dst.index()] = self.top.regs[src.index()];
+    }
+
     /// Enters a function.
     pub fn push(&mut self, frame: Frame) {
         self.callers.push(Rc::new(std::mem::replace(&mut self.top, frame)));

@@ -20,7 +20,37 @@ pub struct Branches {
 /// What `if lhs cond rhs` tells.
 #[must_use]
 pub fn refine(cond: Cond, width: Width, lhs: Scalar, rhs: Scalar) -> Branches {
+    if let (Some(a), Some(b)) = (lhs.as_constant(), rhs.as_constant()) {
+        // Most branches of a loop that counts.
+        let both = (lhs, rhs);
+        return match holds(cond, width, a, b) {
+            true => Branches { taken: Some(both), fallthrough: None },
+            false => Branches { taken: None, fallthrough: Some(both) },
+        };
+    }
     Branches { taken: assume(cond, width, lhs, rhs), fallthrough: deny(cond, width, lhs, rhs) }
+}
+
+/// Whether a condition holds of two words.
+fn holds(cond: Cond, width: Width, lhs: u64, rhs: u64) -> bool {
+    let (a, b) = match width {
+        Width::W64 => (lhs, rhs),
+        // The low halves, where they keep their order with and without a sign.
+        Width::W32 => (lhs << 32, rhs << 32),
+    };
+    match cond {
+        Cond::Eq => a == b,
+        Cond::Ne => a != b,
+        Cond::Set => a & b != 0,
+        Cond::Gt => a > b,
+        Cond::Ge => a >= b,
+        Cond::Lt => a < b,
+        Cond::Le => a <= b,
+        Cond::Sgt => a.cast_signed() > b.cast_signed(),
+        Cond::Sge => a.cast_signed() >= b.cast_signed(),
+        Cond::Slt => a.cast_signed() < b.cast_signed(),
+        Cond::Sle => a.cast_signed() <= b.cast_signed(),
+    }
 }
 
 /// The operands where the condition holds.

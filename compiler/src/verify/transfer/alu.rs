@@ -42,12 +42,23 @@ impl Explorer<'_> {
                 Ok(())
             }
             (_, Operand::Imm(imm)) => {
-                let src = Value::constant(i64::from(imm).cast_unsigned());
-                self.operate(op, width, dst, None, &src)
+                let by = i64::from(imm).cast_unsigned();
+                if self.state.reg(dst).is_scalar() {
+                    self.numbers(op, width, dst, None, Scalar::constant(by));
+                    return Ok(());
+                }
+                self.operate(op, width, dst, None, &Value::constant(by))
             }
             (_, Operand::Reg(reg)) => {
-                let src = *self.state.reg(reg);
-                self.operate(op, width, dst, Some(reg), &src)
+                let by = self.state.reg(reg);
+                if self.state.reg(dst).is_scalar() && by.is_scalar() {
+                    let by = by.num;
+                    self.sanitise_numbers(op, dst)?;
+                    self.numbers(op, width, dst, Some(reg), by);
+                    return Ok(());
+                }
+                let by = *by;
+                self.operate(op, width, dst, Some(reg), &by)
             }
         }
     }
@@ -86,15 +97,14 @@ impl Explorer<'_> {
     /// Gives a number that is about to be copied an id, so that what is learned of one copy is known
     /// of the other.
     pub(in crate::verify) fn link_before_copy(&mut self, src: Reg) {
-        let value = *self.state.reg(src);
+        let value = self.state.reg_mut(src);
         if !value.is_scalar() {
             return;
         }
         if value.shifted {
-            self.state.reg_mut(src).unlink();
+            value.unlink();
         }
-        let known = value.num.as_constant().is_some();
-        if (value.id == 0 || value.shifted) && !known {
+        if value.id == 0 && value.num.as_constant().is_none() {
             let id = self.new_id();
             self.state.reg_mut(src).id = id;
         }
@@ -103,7 +113,8 @@ impl Explorer<'_> {
     fn mov(&mut self, width: Width, dst: Reg, src: Reg) {
         if width == Width::W64 {
             self.link_before_copy(src);
-            self.set(dst, *self.state.reg(src));
+            self.state.copy_reg(dst, src);
+            self.state.reg_mut(dst).origin = Some(self.at);
             return;
         }
         let value = *self.state.reg(src);
@@ -244,6 +255,7 @@ impl Explorer<'_> {
         Ok(())
     }
 
+    /// An operation in which a pointer takes part.
     fn operate(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, src: &Value) -> Check {
         let left = *self.state.reg(dst);
         // Any arithmetic is allowed on addresses in an arena.
@@ -253,20 +265,17 @@ impl Explorer<'_> {
         }
         match (left.is_scalar(), src.is_scalar()) {
             (true, true) => {
-                if reg.is_some() {
-                    self.sanitise_numbers(op, dst)?;
-                }
-                self.numbers(op, width, dst, reg, src);
+                self.numbers(op, width, dst, reg, src.num);
                 Ok(())
             }
             (false, false) => {
                 // The distance of two pointers is a number of which nothing is known.
-                let what = format!("pointer {} pointer prohibited", symbol(op));
                 if op == AluOp::Sub {
-                    self.check_leak(dst, &what)?;
+                    self.check_leak(dst, "pointer -= pointer prohibited")?;
                     self.set(dst, Value::UNKNOWN);
                     return Ok(());
                 }
+                let what = format!("pointer {} pointer prohibited", symbol(op));
                 let message = format!("{} {what}", name(dst));
                 Err(self.refuse_reg(Code::PointerArithmetic, dst, message))
             }
@@ -285,14 +294,16 @@ impl Explorer<'_> {
         }
     }
 
-    fn numbers(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, src: &Value) {
+    fn numbers(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, by: Scalar) {
         let aliases = reg == Some(dst);
-        let mut value = *self.state.reg(dst);
-        value.num = Scalar::alu(op, width, value.num, src.num);
-        if op == AluOp::Add && is_planted(self.options, Planted::Arithmetic) {
-            value.num = self.state.reg(dst).num.add(src.num);
-        }
-        let by = src.num.as_constant().and_then(|by| i32::try_from(by).ok());
+        let value = self.state.reg_mut(dst);
+        value.num = if op == AluOp::Add && is_planted(self.options, Planted::Arithmetic) {
+            value.num.add(by)
+        } else {
+            Scalar::alu(op, width, value.num, by)
+        };
+        value.origin = Some(self.at);
+        let by = by.as_constant().and_then(|by| i32::try_from(by).ok());
         // `dst` stays a known distance from the numbers that it was copied from.
         match by {
             Some(by)
@@ -308,7 +319,6 @@ impl Explorer<'_> {
             }
             _ => value.unlink(),
         }
-        self.set(dst, value);
     }
 
     /// Moves a pointer by a number.

@@ -75,13 +75,13 @@ impl Explorer<'_> {
     /// A load. Without `dst` it is only judged: the first half of an atomic operation.
     pub(super) fn load_through(&mut self, how: &Transfer, signed: bool, dst: Option<Reg>) -> Check {
         let request = how.request(Direction::Read);
-        let value = *self.state.reg(how.base);
+        let &Value { kind, nullable, .. } = self.state.reg(how.base);
         self.check_alignment(&request, how.strict)?;
         let unknown = sized(Scalar::UNKNOWN, how.size, signed);
-        if value.nullable {
+        if nullable {
             return Err(self.refuse_access(how.base));
         }
-        let (access, result) = match value.kind {
+        let (access, result) = match kind {
             Kind::MapValue(map) => {
                 let access = self.check_map_value(&request, map)?;
                 if let Some(field) = self.check_fields(&request, map)? {
@@ -99,7 +99,7 @@ impl Explorer<'_> {
             Kind::Memory { size, owner } => (self.check_memory(&request, size, owner)?, unknown),
             Kind::Packet | Kind::PacketMeta => (self.check_packet(&request)?, unknown),
             Kind::Context if self.target.is_some() => {
-                self.check_unmodified(how.base, &value)?;
+                self.check_unmodified(how.base, self.state.reg(how.base))?;
                 let argument = self.check_argument(&request)?;
                 let off = u32::try_from(how.off).unwrap_or(0);
                 (Access::Context { off }, self.new_pointer(argument, unknown))
@@ -136,7 +136,7 @@ impl Explorer<'_> {
                 (access, self.new_pointer(result, unknown))
             }
         };
-        self.record_of(access, Some(value.kind))?;
+        self.record_of(access, Some(kind))?;
         if let Some(dst) = dst {
             self.set(dst, result);
         }
@@ -155,15 +155,15 @@ impl Explorer<'_> {
     /// A store.
     pub(super) fn store_through(&mut self, how: &Transfer, stored: Stored) -> Check {
         let request = how.request(Direction::Write);
-        let value = *self.state.reg(how.base);
+        let &Value { kind, nullable, flags, .. } = self.state.reg(how.base);
         self.check_alignment(&request, how.strict)?;
-        if value.nullable {
+        if nullable {
             return Err(self.refuse_access(how.base));
         }
-        if let (Some(into), Stored::Reg(reg)) = (leaks_into(value.kind), stored) {
-            self.check_leak(reg, &format!("leaks addr into {into}"))?;
+        if let (Some(into), Stored::Reg(reg)) = (leaks_into(kind), stored) {
+            self.check_leak(reg, into)?;
         }
-        let access = match value.kind {
+        let access = match kind {
             Kind::MapValue(map) => {
                 let access = self.check_map_value(&request, map)?;
                 if let Some(field) = self.check_fields(&request, map)? {
@@ -188,7 +188,7 @@ impl Explorer<'_> {
                 self.check_packet(&request)?
             }
             Kind::Context if self.target.is_some() => {
-                self.check_unmodified(how.base, &value)?;
+                self.check_unmodified(how.base, self.state.reg(how.base))?;
                 self.check_argument(&request)?;
                 Access::Context { off: u32::try_from(how.off).unwrap_or(0) }
             }
@@ -213,8 +213,9 @@ impl Explorer<'_> {
             Kind::MapKey(map) => self.check_map_key(&request, map)?,
             Kind::Socket(socket) => self.check_socket(&request, socket)?,
             Kind::FlowKeys => self.check_flow_keys(&request)?,
-            Kind::Buffer(_) if value.flags.has(Flags::READONLY) => {
-                let message = format!("{} cannot write into {}", name(how.base), value.kind_name());
+            Kind::Buffer(_) if flags.has(Flags::READONLY) => {
+                let kind = self.state.reg(how.base).kind_name();
+                let message = format!("{} cannot write into {kind}", name(how.base));
                 return Err(self.refuse_reg(Code::InvalidMemAccess, how.base, message));
             }
             Kind::Buffer(_) => self.check_buffer(&request)?,
@@ -227,7 +228,7 @@ impl Explorer<'_> {
                 return Err(self.refuse_access(how.base));
             }
         };
-        self.record_of(access, Some(value.kind))
+        self.record_of(access, Some(kind))
     }
 
     /// What a load from frozen global data yields.
@@ -246,14 +247,14 @@ impl Explorer<'_> {
     }
 }
 
-/// Where a stored pointer would be seen by others, as the kernel's messages call it.
+/// Where a stored pointer would be seen by others, as the kernel's messages say it.
 const fn leaks_into(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::MapValue(_) => Some("map"),
-        Kind::Memory { .. } | Kind::Buffer(_) | Kind::Btf(_) => Some("mem"),
-        Kind::Context => Some("ctx"),
-        Kind::Packet | Kind::PacketMeta => Some("packet"),
-        Kind::FlowKeys => Some("flow keys"),
+        Kind::MapValue(_) => Some("leaks addr into map"),
+        Kind::Memory { .. } | Kind::Buffer(_) | Kind::Btf(_) => Some("leaks addr into mem"),
+        Kind::Context => Some("leaks addr into ctx"),
+        Kind::Packet | Kind::PacketMeta => Some("leaks addr into packet"),
+        Kind::FlowKeys => Some("leaks addr into flow keys"),
         // A stack is the program's own; the others cannot be written.
         Kind::Stack { .. }
         | Kind::Uninit

@@ -35,7 +35,7 @@ impl Explorer<'_> {
             self.set(dst, sized(value, how.size, signed));
             return Ok(());
         };
-        let slot = *self.state.frame(extent.frame).stack.slot(slot_of(off));
+        let slot = self.state.frame(extent.frame).stack.slot(slot_of(off));
         let end = off + signed_size(how.size.bytes());
         if !slot.is_spill() {
             self.check_stack_written(how.base, extent.frame, off, end, By::Insn)?;
@@ -57,13 +57,14 @@ impl Explorer<'_> {
             return self.check_stack_written(how.base, extent.frame, off, end, By::Insn);
         };
         if whole {
+            let value = slot.spill;
             self.note_slot(extent.frame, slot_of(off));
-            self.set(dst, slot.spill);
+            self.set(dst, value);
             return Ok(());
         }
         if size <= spilled && self.is_low_part(off, size, spilled) {
-            self.note_slot(extent.frame, slot_of(off));
             let mut value = slot.spill;
+            self.note_slot(extent.frame, slot_of(off));
             let fits = value.num.umax() <= Scalar::unknown_of(how.size).umax();
             if !fits || signed {
                 value.unlink();
