@@ -7,9 +7,9 @@
 
 use super::liveness::{Live, Liveness};
 use super::objects::{Object, What};
+use super::obligations::RegSet;
 use super::prune::{Marks, Node};
 use super::stack::{Byte, SLOT, Slot};
-use super::obligations::RegSet;
 use super::state::{Frame, MAX_FRAMES, Place, State};
 use super::value::{Kind, Value};
 use crate::isa::{InsnIdx, Reg};
@@ -178,9 +178,9 @@ impl<'a> Match<'a> {
             return false;
         }
         old.held.covers(&new.held, &mut self.ids)
-            && (0..depth).rev().all(|index| {
-                self.frames(old.frame(index), new.frame(index), index, node.precise[index])
-            })
+            && (0..depth)
+                .rev()
+                .all(|index| self.frames(old.frame(index), new.frame(index), index, node.precise[index]))
     }
 
     /// Whether the executing function's frames agree at a place, where that is live.

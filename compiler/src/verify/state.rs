@@ -148,6 +148,7 @@ impl Clone for State {
 /// States that nobody needs any more, of which copies are made: most states are short-lived, and large.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
+    #[expect(clippy::vec_box, reason = "a state changes its owner without being moved")]
     states: Vec<Box<State>>,
 }
 

@@ -308,8 +308,7 @@ impl Explorer<'_> {
     /// `bpf_throw` ends the program, wherever it is: nothing may be held by any of its functions.
     fn throw(&mut self) -> Check<Next> {
         let handles = self.program.exception_callback;
-        if self.state.frames().any(|frame| frame.callback.is_some() || Some(frame.subprog) == handles)
-        {
+        if self.state.frames().any(|frame| frame.callback.is_some() || Some(frame.subprog) == handles) {
             return Err(self.refuse(Code::Callback, "bpf_throw cannot be called from callback subprog"));
         }
         self.check_initialised(super::obligations::RegSet::of(Reg::R1))?;

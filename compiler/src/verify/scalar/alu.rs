@@ -102,9 +102,7 @@ impl Scalar {
             Size::DW => self,
             Size::B | Size::H | Size::W if self.is_unknown() => Self::unknown_of(size),
             Size::W => self.low_half().extend(),
-            Size::B | Size::H => {
-                Self::told(self.bits.zext(n), || (self.r64.zext(n), self.r32.zext(n)))
-            }
+            Size::B | Size::H => Self::told(self.bits.zext(n), || (self.r64.zext(n), self.r32.zext(n))),
         }
     }
 

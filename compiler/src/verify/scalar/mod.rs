@@ -244,7 +244,8 @@ impl Scalar {
         let has_bits = r32 == fitted || low(bits.mask()) == u32::MAX;
         r32 = r32.reduce()?;
         // The low half moves the bounds of the whole to words that have such a half.
-        let r64 = if r32 == Range32::FULL { whole } else { whole.meet(with_low_half(whole, r32)?).reduce()? };
+        let r64 =
+            if r32 == Range32::FULL { whole } else { whole.meet(with_low_half(whole, r32)?).reduce()? };
         // Bounds with a common head make it known.
         let all = bits.intersect(Tnum::range(r64.umin, r64.umax))?;
         let half = all.subreg().intersect(Tnum::range(r32.umin.into(), r32.umax.into()))?;
