@@ -26,8 +26,8 @@ pub fn between(insn: &Insn, before: &KeptState, after: &KeptState) -> Vec<Set> {
             sets[frame].slots |= start.map_or(u64::MAX, |start| slots(start, i64::from(size.bytes())));
         }
     }
-    for index in 0..=top {
-        differing(before.frame(index), after.frame(index), &mut sets[index]);
+    for (index, set) in sets.iter_mut().enumerate() {
+        differing(before.frame(index), after.frame(index), set);
     }
     link(after, &mut sets);
     sets
