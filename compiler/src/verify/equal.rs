@@ -5,7 +5,7 @@
 //! be equal but must correspond one to one. Forgetting to compare something here is how a verifier
 //! becomes unsound, so every kind answers for itself.
 
-use super::liveness::{Live, Liveness};
+use super::liveness::{Live, Liveness, Through};
 use super::objects::{Object, What};
 use super::obligations::RegSet;
 use super::prune::{Marks, Node};
@@ -112,17 +112,27 @@ pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
 
 /// What is live in a frame of a state that stands at an instruction.
 pub(super) fn live_within(live: &Liveness, state: &State, at: InsnIdx, frame: usize) -> Live {
-    let callees = (frame + 1..=state.depth()).rev().map(|index| state.frame(index));
-    callees.fold(live.before(at), |known, callee| live_in_caller(live, callee, known))
+    let (mut known, mut through) = (live.before(at), live.through(at));
+    for index in (frame + 1..=state.depth()).rev() {
+        known = live_in_caller(live, state.frame(index), known, &through);
+        through = through_in_caller(live, state.frame(index), &through);
+    }
+    known
 }
 
-/// What is live in the frame that called one of which this is live.
-fn live_in_caller(live: &Liveness, callee: &Frame, known: Live) -> Live {
+/// What is live in the frame that called one of which this is live, and through the arguments of which this is read.
+fn live_in_caller(live: &Liveness, callee: &Frame, known: Live, through: &Through) -> Live {
     match callee.callsite {
-        // A helper's call is executed again when its callback returns: all of its arguments count.
-        Some(call) if callee.callback.is_some() => live.before(call),
-        Some(call) => live.during_call(call, known.through),
+        Some(call) => live.during_call(call, callee.callback.is_some(), through),
         None => known,
+    }
+}
+
+/// The same of what is read through the arguments of the frame that called.
+fn through_in_caller(live: &Liveness, callee: &Frame, through: &Through) -> Through {
+    match callee.callsite {
+        Some(call) => live.through_during_call(call, callee.callback.is_some(), through),
+        None => *through,
     }
 }
 
@@ -136,10 +146,14 @@ impl<'a> Match<'a> {
         differs: Option<Place>,
     ) -> Self {
         let mut lives = [Live::NONE; MAX_FRAMES];
-        let mut known = live.before(at);
-        for index in (0..=new.depth()).rev() {
-            lives[index] = known;
-            known = live_in_caller(live, new.frame(index), known);
+        let depth = new.depth();
+        lives[depth] = live.before(at);
+        if depth > 0 {
+            let mut through = live.through(at);
+            for index in (1..=depth).rev() {
+                lives[index - 1] = live_in_caller(live, new.frame(index), lives[index], &through);
+                through = through_in_caller(live, new.frame(index), &through);
+            }
         }
         Self { new, live: lives, rules, exactness: Exactness::Precise, ids, differs }
     }

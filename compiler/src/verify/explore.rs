@@ -133,7 +133,8 @@ pub(super) fn refers_to_arena(program: &Program) -> bool {
 impl<'p> Explorer<'p> {
     /// Prepares to explore a program that has a structure.
     pub fn new(program: &'p Program, options: &'p Options, kind: ProgramKind, layout: Layout) -> Self {
-        let mut live = Liveness::new(program, &layout.cfgs, &layout.order);
+        let kfuncs = Kfuncs::new(program);
+        let mut live = Liveness::new(program, &kfuncs, &layout.cfgs, &layout.order);
         if is_planted(options, Planted::Liveness) {
             live.forget_slots();
         }
@@ -161,7 +162,7 @@ impl<'p> Explorer<'p> {
             processed: 0,
             pending: Vec::new(),
             target: None,
-            kfuncs: Kfuncs::new(program),
+            kfuncs,
             may_sleep: program.traits.sleepable,
             has_arena: refers_to_arena(program),
             sanitation: Sanitation::default(),

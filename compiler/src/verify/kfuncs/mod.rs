@@ -55,6 +55,11 @@ impl Kfunc {
         &self.name
     }
 
+    /// How many parameters it has.
+    pub fn params(&self) -> usize {
+        self.params.len()
+    }
+
     fn has(&self, flag: u16) -> bool {
         self.row.is_some_and(|row| row.flags & flag != 0)
     }

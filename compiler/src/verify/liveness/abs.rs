@@ -22,8 +22,15 @@ pub(super) enum Abs {
     Func(SubprogId),
     /// A pointer at one of these offsets from `r10`.
     Frame(Offsets),
-    /// What was handed over as an argument (0 is that in `r1`), moved by this.
-    Arg(u8, i32),
+    /// What was handed over as an argument.
+    Arg {
+        /// Which: 0 is that in `r1`.
+        index: u8,
+        /// By how much it was moved.
+        off: i32,
+        /// Whether it may be something else that was in the same slot at other times.
+        perhaps: bool,
+    },
     /// Perhaps a pointer at any offset.
     Any {
         /// Into the own frame.
@@ -50,6 +57,11 @@ impl Abs {
         {
             return Self::Frame(both);
         }
+        if let (Self::Arg { index, off, .. }, Self::Arg { index: i, off: o, .. }) = (self, other)
+            && (index, off) == (i, o)
+        {
+            return Self::Arg { index, off, perhaps: true };
+        }
         Self::any(self.may_point() || other.may_point(), self.args() | other.args())
     }
 
@@ -61,7 +73,7 @@ impl Abs {
     /// The arguments through which what it points to may have been reached.
     pub(super) fn args(self) -> u8 {
         match self {
-            Self::Arg(index, _) => 1 << index,
+            Self::Arg { index, .. } => 1 << index,
             Self::Any { args, .. } => args,
             Self::Other | Self::Const(_) | Self::Map(_) | Self::Func(_) | Self::Frame(_) => 0,
         }
@@ -78,8 +90,10 @@ impl Abs {
             (Self::Frame(offs), Self::Const(by)) | (Self::Const(by), Self::Frame(offs)) => {
                 offs.moved(by).map_or(self.join(other).somewhere(), Self::Frame)
             }
-            (Self::Arg(index, off), Self::Const(by)) | (Self::Const(by), Self::Arg(index, off)) => {
-                moved(off, by).map_or(self.join(other).somewhere(), |off| Self::Arg(index, off))
+            (Self::Arg { index, off, perhaps }, Self::Const(by))
+            | (Self::Const(by), Self::Arg { index, off, perhaps }) => {
+                let moved = moved(off, by).map(|off| Self::Arg { index, off, perhaps });
+                moved.unwrap_or(self.join(other).somewhere())
             }
             _ => self.join(other).somewhere(),
         }
