@@ -6,6 +6,8 @@
 //! go wrong here is to lose a path; each one that is begun is either finished, or is what refuses the
 //! program.
 
+use std::cell::OnceCell;
+
 use brolga_abi::ProgramKind;
 
 use super::facts::Collector;
@@ -20,7 +22,9 @@ use super::prune::{Ends, NodeId, Nodes, Pace, Point, points};
 use super::records::Records;
 use super::sanitation::Sanitation;
 use super::state::{Frame, State, When};
+use super::struct_ops::Writable;
 use super::structure::Layout;
+use super::structures::Members;
 use super::targets::Target;
 use super::value::{Dynptr, Flags, Kind, MemoryOwner, Value};
 use super::{Options, Pruning, Stats};
@@ -107,6 +111,10 @@ pub(super) struct Explorer<'p> {
     pub sanitation: Sanitation,
     /// Special fields of maps' values and of structures.
     pub records: Records,
+    /// Members of structures that were looked up.
+    pub members: Members,
+    /// What may be written of the structure that a `struct_ops` member gets.
+    pub writable: OnceCell<Vec<Writable>>,
     /// Functions that are called later: how they begin, and how many of them were explored.
     later: Vec<Frame>,
     last_id: u32,
@@ -167,6 +175,8 @@ impl<'p> Explorer<'p> {
             has_arena: refers_to_arena(program),
             sanitation: Sanitation::default(),
             records: Records::new(program),
+            members: Members::default(),
+            writable: OnceCell::new(),
             later: Vec::new(),
             last_id: 0,
             observer: None,

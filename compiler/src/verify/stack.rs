@@ -97,11 +97,27 @@ const CHUNK: usize = 8;
 type Chunk = [Slot; CHUNK];
 
 /// A stack: slots from `r10` downwards. Copies share their slots, eight by eight, until one of them writes.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Stack {
     chunks: [Option<Rc<Chunk>>; SLOTS / CHUNK],
     /// How many slots there are: one more than the deepest that was written.
     count: u8,
+}
+
+impl Clone for Stack {
+    fn clone(&self) -> Self {
+        Self { chunks: self.chunks.clone(), count: self.count }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        for (chunk, from) in self.chunks.iter_mut().zip(&source.chunks) {
+            // Most stacks have only a few.
+            if chunk.is_some() || from.is_some() {
+                chunk.clone_from(from);
+            }
+        }
+        self.count = source.count;
+    }
 }
 
 /// The slot that holds the byte at an offset from `r10`, which is negative and at least -512.
@@ -180,11 +196,20 @@ impl Stack {
         self.slot(slot_of(off)).bytes[place_of(off)]
     }
 
-    /// Sets what the byte at an offset from `r10` holds. A spill that it breaks is forgotten.
-    pub fn set_byte(&mut self, off: i32, byte: Byte) {
-        let slot = self.slot_mut(slot_of(off));
-        slot.scrub();
-        slot.bytes[place_of(off)] = byte;
+    /// Sets what the bytes from an offset from `r10` to another hold. Spills that this breaks are forgotten.
+    pub fn set_bytes(&mut self, from: i32, to: i32, byte: Byte) {
+        let mut at = from;
+        while at < to {
+            let end = to.min((at & !7) + 8);
+            let slot = self.slot_mut(slot_of(at));
+            if slot.bytes.contains(&Byte::Spill) {
+                slot.scrub();
+            }
+            for byte_at in &mut slot.bytes[place_of(at)..][..(end - at).unsigned_abs() as usize] {
+                *byte_at = byte;
+            }
+            at = end;
+        }
     }
 }
 
@@ -207,7 +232,7 @@ mod tests {
     fn overwriting_one_byte_forgets_the_spill() {
         let mut stack = Stack::default();
         stack.slot_mut(slot_of(-16)).put(Value::constant(5), 8);
-        stack.set_byte(-10, Byte::Zero);
+        stack.set_bytes(-10, -9, Byte::Zero);
         assert_eq!(stack.byte(-16), Byte::Misc);
         assert_eq!(stack.byte(-10), Byte::Zero);
         assert!(!stack.slot(1).is_spill());

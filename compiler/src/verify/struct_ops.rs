@@ -93,6 +93,26 @@ fn field_of(btf: &Btf, structure: &str, member: &str, inner: &str) -> Option<(u3
     Some((start / 8, (start / 8).checked_add(btf.size_of(ty).ok()?)?))
 }
 
+/// A field that may be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writable {
+    /// Its first byte.
+    start: u32,
+    /// The byte after it.
+    end: u32,
+    /// Whether a part of it may be written that does not begin with it.
+    within: bool,
+}
+
+/// The fields of [`TCP_WRITABLE`] that the kernel has.
+fn tcp_writable(btf: &Btf) -> Vec<Writable> {
+    let field = |&(of, member, inner, within): &(&str, &str, &str, bool)| {
+        let (start, end) = field_of(btf, of, member, inner)?;
+        Some(Writable { start, end, within })
+    };
+    TCP_WRITABLE.iter().filter_map(field).collect()
+}
+
 impl Explorer<'_> {
     /// The structure of which the program is a member.
     fn ops(&self) -> Option<&StructOpsSlot> {
@@ -142,11 +162,11 @@ impl Explorer<'_> {
         let btf = self.types(TypesOf::Kernel)?;
         match (slot.ops.as_str(), structure.as_str()) {
             (TCP, "tcp_sock") => {
-                let field = TCP_WRITABLE.iter().find_map(|&(of, member, inner, within)| {
-                    let (start, end) = field_of(btf, of, member, inner)?;
-                    (start == at || (within && start <= at && at < end)).then_some(end)
+                let fields = self.writable.get_or_init(|| tcp_writable(btf));
+                let field = fields.iter().find(|field| {
+                    field.start == at || (field.within && field.start <= at && at < field.end)
                 });
-                match field {
+                match field.map(|field| field.end) {
                     Some(last) if end <= last => Some(Ok(())),
                     Some(last) => refuse(format!(
                         "write access at off {at} with size {} beyond the member of tcp_sock ended at {last}",

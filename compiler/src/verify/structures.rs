@@ -4,6 +4,10 @@
 //! come by, and on lists of fields that the kernel keeps. Too much trust here would let a program hand a dead object to
 //! the kernel, so what is not known is untrusted.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::check::{Direction, Request};
 use super::explore::{Check, Explorer};
 use super::facts::Access;
@@ -13,6 +17,12 @@ use crate::btf::{Btf, Kind as TypeKind, MAX_DEPTH, Type, TypeId};
 use crate::diag::Code;
 use crate::isa::Imm64;
 use crate::program::{KernelTypes, MapId};
+
+/// What was looked up in structures: a loop asks for the same member again and again.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    known: RefCell<HashMap<(BtfPointer, u32, u32), Rc<Member>>>,
+}
 
 /// What lies at an offset of a structure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,23 +160,24 @@ impl Explorer<'_> {
     ) -> Check<(Access, Option<Value>)> {
         let (reg, value) = (request.reg, *self.state.reg(request.reg));
         let off = i64::from(value.off) + i64::from(request.off);
-        let what = self.structure_name(pointer);
+        let what = || self.structure_name(pointer);
         let refuse = |message: String| Err(self.refuse_reg(Code::StructureAccess, reg, message));
         if value.num.as_constant() != Some(0) {
             return refuse(format!(
-                "{} is ptr_{what} invalid variable offset: off={off}, var_off={}",
+                "{} is ptr_{} invalid variable offset: off={off}, var_off={}",
                 name(reg),
+                what(),
                 value.var_off()
             ));
         }
         let Ok(at) = u32::try_from(off) else {
-            return refuse(format!("{} is ptr_{what} invalid negative access: off={off}", name(reg)));
+            return refuse(format!("{} is ptr_{} invalid negative access: off={off}", name(reg), what()));
         };
         if value.flags.has(Flags::USER) {
-            return refuse(format!("{} is ptr_{what} access user memory: off={off}", name(reg)));
+            return refuse(format!("{} is ptr_{} access user memory: off={off}", name(reg), what()));
         }
         if value.flags.has(Flags::PERCPU) {
-            return refuse(format!("{} is ptr_{what} access percpu memory: off={off}", name(reg)));
+            return refuse(format!("{} is ptr_{} access percpu memory: off={off}", name(reg), what()));
         }
         let object = value.flags.has(Flags::ALLOC);
         if request.direction == Direction::Write && value.flags.has(Flags::UNTRUSTED) {
@@ -182,9 +193,9 @@ impl Explorer<'_> {
         if object && !owned {
             return refuse("ref_obj_id for allocated object must be non-zero".to_owned());
         }
-        let Some(btf) = self.types(pointer.types) else {
+        if self.types(pointer.types).is_none() {
             return Err(self.unsupported("a structure of unknown type"));
-        };
+        }
         if object {
             let end = at.saturating_add(request.size);
             let fields = self.special_fields(&value).map_or(&[][..], |record| &record.fields);
@@ -192,11 +203,10 @@ impl Explorer<'_> {
                 return refuse(format!("direct access to {} is disallowed", field.special.name()));
             }
         }
-        let member = member_at(btf, pointer.ty, at, request.size)
-            .map_err(|message| self.refuse_reg(Code::StructureAccess, reg, message))?;
-        let result = match member {
-            Member::Pointer { to, flags, parent, name } if !object => {
-                let (flags, nullable) = self.trust(&value, flags, &parent, &name);
+        let member = self.member(request, pointer, at)?;
+        let result = match &*member {
+            &Member::Pointer { to, flags, ref parent, ref name } if !object => {
+                let (flags, nullable) = self.trust(&value, flags, parent, name);
                 let kind = Kind::Btf(BtfPointer { types: pointer.types, ty: to });
                 Some(Value { flags, nullable, ..Value::pointer(kind) })
             }
@@ -224,9 +234,8 @@ impl Explorer<'_> {
             self.refuse_reg(Code::StructureAccess, reg, message)
         })?;
         let Kind::Btf(pointer) = self.kernel_structure(structure)? else { return Ok((Access::Mixed, None)) };
-        let member = member_at(self.kernel_types()?, pointer.ty, at, request.size)
-            .map_err(|message| self.refuse_reg(Code::StructureAccess, reg, message))?;
-        let result = match member {
+        let member = self.member(request, pointer, at)?;
+        let result = match *member {
             Member::Pointer { to, flags, .. } => {
                 let kind = Kind::Btf(BtfPointer { types: TypesOf::Kernel, ty: to });
                 Some(Value { flags: flags.without(Flags::RCU), ..Value::pointer(kind) })
@@ -235,6 +244,22 @@ impl Explorer<'_> {
             Member::Scalar => None,
         };
         Ok((Access::Mixed, result))
+    }
+
+    /// The member of a structure that an access touches, from an offset on.
+    fn member(&self, request: &Request, pointer: BtfPointer, at: u32) -> Check<Rc<Member>> {
+        let key = (pointer, at, request.size);
+        if let Some(member) = self.members.known.borrow().get(&key) {
+            return Ok(Rc::clone(member));
+        }
+        let Some(btf) = self.types(pointer.types) else {
+            return Err(self.unsupported("a structure of unknown type"));
+        };
+        let member = member_at(btf, pointer.ty, at, request.size)
+            .map_err(|message| self.refuse_reg(Code::StructureAccess, request.reg, message))?;
+        let member = Rc::new(member);
+        self.members.known.borrow_mut().insert(key, Rc::clone(&member));
+        Ok(member)
     }
 
     /// What a pointer may be used for that was read from a structure, and whether it may be null.

@@ -90,7 +90,7 @@ pub(super) enum Socket {
 }
 
 /// Whose types describe a structure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum TypesOf {
     /// The program's own.
     Program,
@@ -99,7 +99,7 @@ pub(super) enum TypesOf {
 }
 
 /// A structure that BTF describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct BtfPointer {
     /// Whose types.
     pub types: TypesOf,

@@ -144,9 +144,7 @@ impl Explorer<'_> {
                 }
                 let byte = if zero { Byte::Zero } else { Byte::Misc };
                 let stack = self.state.frame_mut(extent.frame).stack_mut();
-                for at in off..off + signed_size(size) {
-                    stack.set_byte(at, byte);
-                }
+                stack.set_bytes(off, off + signed_size(size), byte);
             }
         }
         Ok(())
@@ -196,7 +194,7 @@ impl Explorer<'_> {
             let stays = zero && self.state.frame(extent.frame).stack.byte(at) == Byte::Zero;
             relied |= stays;
             let byte = if stays { Byte::Zero } else { Byte::Misc };
-            self.state.frame_mut(extent.frame).stack_mut().set_byte(at, byte);
+            self.state.frame_mut(extent.frame).stack_mut().set_bytes(at, at + 1, byte);
         }
         if let (true, Stored::Reg(reg)) = (relied, stored) {
             self.mark_precise(reg);
@@ -207,9 +205,7 @@ impl Explorer<'_> {
     /// A helper may write any bytes of an extent.
     pub(in crate::verify) fn clobber_stack(&mut self, extent: &Extent, size: u32) {
         let stack = self.state.frame_mut(extent.frame).stack_mut();
-        for at in extent.min..extent.max + signed_size(size) {
-            stack.set_byte(at, Byte::Misc);
-        }
+        stack.set_bytes(extent.min, extent.max + signed_size(size), Byte::Misc);
     }
 }
 
