@@ -95,8 +95,14 @@ pub(super) struct Rules {
 pub(super) struct Match<'a> {
     /// The state.
     new: &'a State,
-    /// What is live in its frames.
-    live: [Live; MAX_FRAMES],
+    /// Where it stands.
+    at: InsnIdx,
+    /// What is live where.
+    live: &'a Liveness,
+    /// What is live in the executing function's frame.
+    top: Live,
+    /// What is live in all frames, where that was needed.
+    all: Option<[Live; MAX_FRAMES]>,
     rules: Rules,
     exactness: Exactness,
     /// The ids that were found to correspond.
@@ -105,19 +111,20 @@ pub(super) struct Match<'a> {
     differs: Option<Place>,
 }
 
-/// What is live in a frame of a state that stands at a node's instruction.
-pub(super) fn live_in(live: &Liveness, node: &Node, frame: usize) -> Live {
-    live_within(live, &node.state, node.at, frame)
-}
-
-/// What is live in a frame of a state that stands at an instruction.
-pub(super) fn live_within(live: &Liveness, state: &State, at: InsnIdx, frame: usize) -> Live {
-    let (mut known, mut through) = (live.before(at), live.through(at));
-    for index in (frame + 1..=state.depth()).rev() {
-        known = live_in_caller(live, state.frame(index), known, &through);
-        through = through_in_caller(live, state.frame(index), &through);
+/// What is live in each frame of a state that stands at an instruction, the outermost first.
+pub(super) fn live_in(live: &Liveness, state: &State, at: InsnIdx) -> [Live; MAX_FRAMES] {
+    let mut lives = [Live::default(); MAX_FRAMES];
+    let depth = state.depth();
+    lives[depth] = live.before(at);
+    if depth > 0 {
+        let mut through = live.through(at);
+        for index in (0..depth).rev() {
+            let callee = state.frame(index + 1);
+            lives[index] = live_in_caller(live, callee, lives[index + 1], &through);
+            through = through_in_caller(live, callee, &through);
+        }
     }
-    known
+    lives
 }
 
 /// What is live in the frame that called one of which this is live, and through the arguments of which this is read.
@@ -140,22 +147,13 @@ impl<'a> Match<'a> {
     /// A state at an instruction is to be compared. `ids` is memory to work with; `differs`: where it may differ.
     pub fn new(
         (new, at): (&'a State, InsnIdx),
-        live: &Liveness,
+        live: &'a Liveness,
         rules: Rules,
         ids: IdMap,
         differs: Option<Place>,
     ) -> Self {
-        let mut lives = [Live::NONE; MAX_FRAMES];
-        let depth = new.depth();
-        lives[depth] = live.before(at);
-        if depth > 0 {
-            let mut through = live.through(at);
-            for index in (1..=depth).rev() {
-                lives[index - 1] = live_in_caller(live, new.frame(index), lives[index], &through);
-                through = through_in_caller(live, new.frame(index), &through);
-            }
-        }
-        Self { new, live: lives, rules, exactness: Exactness::Precise, ids, differs }
+        let top = live.before(at);
+        Self { new, at, live, top, all: None, rules, exactness: Exactness::Precise, ids, differs }
     }
 
     /// What the comparisons leave for later ones: memory to work with, and where states differ.
@@ -179,7 +177,7 @@ impl<'a> Match<'a> {
             self.ids.clear();
         }
         // The executing function first: there states differ most.
-        if !self.frames(old.top(), new.top(), depth, node.precise[depth]) {
+        if !self.frames((old.top(), new.top()), self.top, node.precise[depth], true) {
             return false;
         }
         let differ = |a: &Frame, b: &Frame| {
@@ -191,15 +189,21 @@ impl<'a> Match<'a> {
         if old.frames().zip(new.frames()).any(|(a, b)| differ(a, b)) {
             return false;
         }
-        old.held.covers(&new.held, &mut self.ids)
-            && (0..depth)
-                .rev()
-                .all(|index| self.frames(old.frame(index), new.frame(index), index, node.precise[index]))
+        if !old.held.covers(&new.held, &mut self.ids) {
+            return false;
+        }
+        if depth == 0 {
+            return true;
+        }
+        let lives = *self.all.get_or_insert_with(|| live_in(self.live, new, self.at));
+        (0..depth).rev().all(|index| {
+            self.frames((old.frame(index), new.frame(index)), lives[index], node.precise[index], false)
+        })
     }
 
     /// Whether the executing function's frames agree at a place, where that is live.
     fn agrees_at(&mut self, place: Place, old: &Frame, marks: Marks) -> bool {
-        let (new, live) = (self.new.top(), self.live[self.new.depth()]);
+        let (new, live) = (self.new.top(), self.top);
         match place {
             Place::Reg(reg) => {
                 let precise = marks.regs & RegSet::of(reg).0 != 0;
@@ -213,9 +217,8 @@ impl<'a> Match<'a> {
         }
     }
 
-    fn frames(&mut self, old: &Frame, new: &Frame, index: usize, marks: Marks) -> bool {
+    fn frames(&mut self, (old, new): (&Frame, &Frame), live: Live, marks: Marks, is_top: bool) -> bool {
         let self_exact = self.exactness == Exactness::Same;
-        let (live, is_top) = (self.live[index], index == self.new.depth());
         for reg in live.regs.iter().filter(|r| *r != Reg::R10) {
             let precise = marks.regs & RegSet::of(reg).0 != 0;
             if !self.values(old.reg(reg), new.reg(reg), precise) {
@@ -376,14 +379,25 @@ impl<'a> Match<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::SubprogId;
+    use crate::program::{Program, SubprogId};
+    use crate::verify::kfuncs::Kfuncs;
     use crate::verify::scalar::Scalar;
 
     fn compare<T>(rules: Rules, what: impl FnOnce(&mut Match<'_>) -> T) -> T {
         let state = State::new(Frame::new(0, SubprogId::MAIN, None));
-        let live = [Live::NONE; MAX_FRAMES];
+        let program =
+            Program::from_insns("test", brolga_abi::ProgramKind::Xdp, Vec::new(), Vec::new().into());
+        let live = Liveness::new(&program, &Kfuncs::default(), &[], &[]);
         let (exactness, ids) = (Exactness::Precise, IdMap::default());
-        what(&mut Match { new: &state, live, rules, exactness, ids, differs: None })
+        what(&mut Match {
+            new: &state,
+            live: &live,
+            top: Live::default(),
+            rules,
+            exactness,
+            ids,
+            differs: None,
+        })
     }
 
     fn covers(old: &Value, new: &Value, precise: bool) -> bool {

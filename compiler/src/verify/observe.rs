@@ -93,7 +93,7 @@ impl<'a> StateView<'a> {
     /// What may still be read of a frame: bit n is register n; bit n is the slot at `r10 - 8 * (n + 1)`.
     #[must_use]
     pub fn live(&self, frame: usize) -> (u16, u64) {
-        let live = super::equal::live_within(self.live, self.state, self.at, frame);
+        let live = super::equal::live_in(self.live, self.state, self.at)[frame];
         (live.regs.0, live.slots)
     }
 

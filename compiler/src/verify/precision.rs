@@ -86,35 +86,52 @@ pub(super) const MAX_LINKS: usize = 6;
 /// since all that it could mark is marked. Without them long paths would be walked again and again.
 #[derive(Debug, Default)]
 pub(super) struct Milestones {
-    wanted: Vec<[Marks; MAX_FRAMES]>,
+    /// Of walks that wanted nothing but in the executing function: most, and branches of a loop want the same number
+    /// again and again.
+    near: Vec<Marks>,
+    /// Of all walks.
+    far: Vec<[Marks; MAX_FRAMES]>,
 }
 
-/// Steps from one milestone to the next: few, since branches of a loop ask for the same number again and again.
-const STRIDE: usize = 8;
+/// Steps from one of the near milestones to the next.
+const NEAR: usize = 4;
+/// Steps from one of the far milestones to the next.
+const FAR: usize = 64;
 
 impl Milestones {
     /// Forgets those that lie on steps which the path no longer has. One where the path ends now goes too:
     /// a checkpoint may be made there that earlier walks did not mark.
     pub fn truncate(&mut self, steps: usize) {
-        self.wanted.truncate(steps.div_ceil(STRIDE));
+        self.near.truncate(steps.div_ceil(NEAR));
+        self.far.truncate(steps.div_ceil(FAR));
     }
 
     /// A walk arrives before a step. True: an earlier one wanted at least as much there.
+    #[inline]
     fn pass(&mut self, step: usize, wanted: &Wanted) -> bool {
-        if !step.is_multiple_of(STRIDE) {
+        step.is_multiple_of(NEAR) && self.pass_milestone(step, wanted)
+    }
+
+    fn pass_milestone(&mut self, step: usize, wanted: &Wanted) -> bool {
+        let (callers, top) = wanted.marks.split_at(wanted.frame);
+        if callers.iter().all(|marks| *marks == Marks::default()) {
+            let index = step / NEAR;
+            if self.near.len() <= index {
+                self.near.resize(index + 1, Marks::default());
+            }
+            if self.near[index].add(top[0]) {
+                return true;
+            }
+        }
+        if !step.is_multiple_of(FAR) {
             return false;
         }
-        let index = step / STRIDE;
-        if self.wanted.len() <= index {
-            self.wanted.resize(index + 1, [Marks::default(); MAX_FRAMES]);
+        let index = step / FAR;
+        if self.far.len() <= index {
+            self.far.resize(index + 1, [Marks::default(); MAX_FRAMES]);
         }
-        let mut covered = true;
-        for (known, new) in self.wanted[index].iter_mut().zip(&wanted.marks[..=wanted.frame]) {
-            covered &= new.regs & !known.regs == 0 && new.slots & !known.slots == 0;
-            known.regs |= new.regs;
-            known.slots |= new.slots;
-        }
-        covered
+        let known = self.far[index].iter_mut().zip(&wanted.marks[..=wanted.frame]);
+        known.fold(true, |covered, (known, new)| known.add(*new) & covered)
     }
 }
 
@@ -433,8 +450,9 @@ impl Explorer<'_> {
     pub(super) fn relied_on(&self, id: NodeId) -> Wanted {
         let node = self.nodes.get(id);
         let mut wanted = Wanted::new(node.state.depth());
+        let lives = live_in(&self.live, &node.state, node.at);
         for (index, frame) in node.state.frames().enumerate() {
-            let live = live_in(&self.live, node, index);
+            let live = lives[index];
             let known = node.precise[index];
             let mut marks = Marks { regs: live.regs.0 & known.regs, slots: live.slots & known.slots };
             if frame.stack.depth() < SLOTS {

@@ -44,6 +44,16 @@ pub(super) struct Marks {
     pub slots: u64,
 }
 
+impl Marks {
+    /// Adds others; true: there were none but known ones.
+    pub const fn add(&mut self, new: Self) -> bool {
+        let covered = new.regs & !self.regs == 0 && new.slots & !self.slots == 0;
+        self.regs |= new.regs;
+        self.slots |= new.slots;
+        covered
+    }
+}
+
 /// A kept state.
 #[derive(Debug)]
 pub(super) struct Node {

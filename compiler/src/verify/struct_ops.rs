@@ -163,9 +163,9 @@ impl Explorer<'_> {
         match (slot.ops.as_str(), structure.as_str()) {
             (TCP, "tcp_sock") => {
                 let fields = self.writable.get_or_init(|| tcp_writable(btf));
-                let field = fields.iter().find(|field| {
-                    field.start == at || (field.within && field.start <= at && at < field.end)
-                });
+                let field = fields
+                    .iter()
+                    .find(|field| field.start == at || (field.within && field.start <= at && at < field.end));
                 match field.map(|field| field.end) {
                     Some(last) if end <= last => Some(Ok(())),
                     Some(last) => refuse(format!(

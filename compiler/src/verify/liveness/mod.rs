@@ -34,9 +34,6 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Nothing.
-    pub const NONE: Self = Self { regs: RegSet::NONE, slots: 0 };
-
     /// What is live before something that reads and kills, when this is live after it.
     fn before(self, effects: &Effects) -> Self {
         Self {

@@ -22,7 +22,7 @@ pub use refine::{Branches, refine};
 pub use tnum::Tnum;
 
 /// A set of 64-bit words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub struct Scalar {
     bits: Tnum,
     r64: Range64,
@@ -258,6 +258,25 @@ impl Scalar {
     #[inline]
     fn settle(self) -> Self {
         self.sync().unwrap_or(Self::UNKNOWN)
+    }
+}
+
+impl PartialEq for Scalar {
+    /// Without a branch for each part: pruning asks this all the time.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let (Self { bits, r64, r32 }, with) = (self, other);
+        let whole = (bits.value() ^ with.bits.value())
+            | (bits.mask() ^ with.bits.mask())
+            | (r64.umin ^ with.r64.umin)
+            | (r64.umax ^ with.r64.umax)
+            | (r64.smin ^ with.r64.smin).cast_unsigned()
+            | (r64.smax ^ with.r64.smax).cast_unsigned();
+        let half = (r32.umin ^ with.r32.umin)
+            | (r32.umax ^ with.r32.umax)
+            | (r32.smin ^ with.r32.smin).cast_unsigned()
+            | (r32.smax ^ with.r32.smax).cast_unsigned();
+        whole | u64::from(half) == 0
     }
 }
 
