@@ -389,10 +389,14 @@ mod tests {
             Program::from_insns("test", brolga_abi::ProgramKind::Xdp, Vec::new(), Vec::new().into());
         let live = Liveness::new(&program, &Kfuncs::default(), &[], &[]);
         let (exactness, ids) = (Exactness::Precise, IdMap::default());
+        let top = Live::default();
+        let at = InsnIdx(0);
         what(&mut Match {
             new: &state,
+            at,
             live: &live,
-            top: Live::default(),
+            top,
+            all: None,
             rules,
             exactness,
             ids,
