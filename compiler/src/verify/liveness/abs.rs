@@ -28,7 +28,7 @@ pub(super) enum Abs {
         index: u8,
         /// By how much it was moved.
         off: i32,
-        /// Whether it may be something else that was in the same slot at other times.
+        /// Whether it may be no pointer into a frame at all.
         perhaps: bool,
     },
     /// Perhaps a pointer at any offset.
@@ -62,7 +62,23 @@ impl Abs {
         {
             return Self::Arg { index, off, perhaps: true };
         }
-        Self::any(self.may_point() || other.may_point(), self.args() | other.args())
+        // Nothing that is read through what is no such pointer is in a frame.
+        match (self, other) {
+            (known, nothing) | (nothing, known) if !nothing.may_point() && nothing.args() == 0 => {
+                known.perhaps()
+            }
+            _ => Self::any(self.may_point() || other.may_point(), self.args() | other.args()),
+        }
+    }
+
+    /// The same, where it may also be no pointer into a frame.
+    pub(super) fn perhaps(self) -> Self {
+        match self {
+            Self::Frame(offs) => Self::Frame(offs.perhaps()),
+            Self::Arg { index, off, .. } => Self::Arg { index, off, perhaps: true },
+            Self::Any { .. } => self,
+            Self::Other | Self::Const(_) | Self::Map(_) | Self::Func(_) => Self::Other,
+        }
     }
 
     /// Whether it may point into the own frame.
@@ -104,7 +120,8 @@ impl Abs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Offsets {
     count: u8,
-    /// Whether it may be no pointer into the frame at all, but something that was in the same slot at other times.
+    /// Whether it may be no pointer into the frame at all: it comes from elsewhere on other paths, or was in the same
+    /// slot at other times.
     perhaps: bool,
     /// The first `count` are they, in order; the others are 0.
     all: [i16; 4],

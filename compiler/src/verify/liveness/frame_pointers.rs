@@ -128,12 +128,10 @@ impl FramePointers {
             }
             Insn::Load { size: Size::DW, base, off, .. }
             | Insn::LoadAcquire { size: Size::DW, base, off, .. }
-            | Insn::Atomic { size: Size::DW, base, off, .. } => match self.loaded(regs[base.index()], off) {
+            | Insn::Atomic { size: Size::DW, base, off, .. } => {
                 // Slots may have held something else before, or hold it later.
-                Abs::Frame(offs) => Abs::Frame(offs.perhaps()),
-                Abs::Arg { index, off, .. } => Abs::Arg { index, off, perhaps: true },
-                loaded => loaded,
-            },
+                self.loaded(regs[base.index()], off).perhaps()
+            }
             _ => Abs::Other,
         };
         if let Insn::Store { base, off, src: Operand::Reg(src), .. }
