@@ -277,10 +277,7 @@ impl Explorer<'_> {
         if target.kind() == TypeKind::FuncProto {
             return Ok(Wants::Callback);
         }
-        let sized = kfunc
-            .params
-            .get(index + 1)
-            .is_some_and(|next| next.name.ends_with("__sz") || next.name.ends_with("__szk"));
+        let sized = kfunc.is_sized(index);
         let plain = is_scalars(btf, target.id(), 0);
         let untyped = sized && target.kind() == TypeKind::Void;
         if !plain && !untyped {

@@ -47,6 +47,8 @@ pub(super) struct Kfunc {
 struct Param {
     name: String,
     ty: TypeId,
+    /// How many bytes it points to, where its type says so.
+    size: Option<u32>,
 }
 
 impl Kfunc {
@@ -58,6 +60,17 @@ impl Kfunc {
     /// How many parameters it has.
     pub fn params(&self) -> usize {
         self.params.len()
+    }
+
+    /// How many bytes there are behind a parameter, where its type says so.
+    pub fn size_behind(&self, index: usize) -> Option<u32> {
+        self.params.get(index).filter(|_| !self.is_sized(index))?.size
+    }
+
+    /// Whether the next parameter says how many bytes there are behind a parameter.
+    pub fn is_sized(&self, index: usize) -> bool {
+        let next = self.params.get(index + 1);
+        next.is_some_and(|next| next.name.ends_with("__sz") || next.name.ends_with("__szk"))
     }
 
     fn has(&self, flag: u16) -> bool {
@@ -157,7 +170,9 @@ fn resolve(program: &Program, id: i32, module: i16) -> Option<Kfunc> {
     let name = func.name().ok()?.to_owned();
     let params = proto.params().map(|param| {
         let name = btf.str(param.name).unwrap_or_default().to_owned();
-        Param { name, ty: param.ty }
+        let pointer = btf.unqualified(param.ty).ok().filter(|ty| ty.kind() == TypeKind::Ptr);
+        let size = pointer.and_then(|pointer| btf.size_of(pointer.referenced()).ok());
+        Param { name, ty: param.ty, size }
     });
     Some(Kfunc {
         row: table::find(&name),

@@ -10,7 +10,7 @@ use super::arguments::Summary;
 use super::reads::Reads;
 use crate::isa::{CallTarget, InsnIdx, Reg};
 use crate::program::{Param, Program, SubprogId};
-use crate::verify::kfuncs::Kfuncs;
+use crate::verify::kfuncs::{Kfunc, Kfuncs};
 use crate::verify::obligations::RegSet;
 use crate::verify::structure::subprog_at;
 
@@ -63,8 +63,8 @@ pub(super) fn call_reads(
             let reads = |reg| id.map_or(Reads::ANYTHING, |id| argument_reads(callees, id, reg));
             pointers.map(|(reg, pointer)| (pointer, reads(reg))).collect()
         }
-        CallTarget::Kfunc { .. } if callees.kfuncs.get(target).is_some() => {
-            pointers.map(|(_, pointer)| (pointer, upwards(pointer))).collect()
+        CallTarget::Kfunc { .. } if let Some(kfunc) = callees.kfuncs.get(target) => {
+            pointers.map(|(reg, pointer)| (pointer, kfunc_reads(kfunc, reg, regs, pointer))).collect()
         }
         CallTarget::Helper(number) if HelperId::from_number(number).is_some() => {
             HelperId::from_number(number)
@@ -84,23 +84,26 @@ fn argument_reads(callees: Callees<'_>, id: SubprogId, reg: Reg) -> Reads {
     }
     // A global function is judged apart, with memory of this size.
     match subprog.params.get(index) {
-        Some(Param::Memory { size, .. }) => {
-            let mut reads = Reads::default();
-            reads.add(0, (*size).into());
-            reads
-        }
+        Some(Param::Memory { size, .. }) => Reads::of(*size),
         _ => Reads::ANYTHING,
     }
+}
+
+/// What a kernel function may read through an argument.
+fn kfunc_reads(kfunc: &Kfunc, reg: Reg, regs: &Regs, pointer: Abs) -> Reads {
+    let index = reg.index() - 1;
+    let size = match Reg::new(reg.number() + 1).map(|next| regs[next.index()]) {
+        Some(Abs::Const(size)) if kfunc.is_sized(index) => u32::try_from(size).ok(),
+        _ => kfunc.size_behind(index),
+    };
+    size.map_or_else(|| upwards(pointer), Reads::of)
 }
 
 /// What the kernel may read behind a pointer of which it does not say how much it reads: nothing beyond the frame's
 /// start, or below the pointer, and nothing that pointers there point to.
 fn upwards(pointer: Abs) -> Reads {
     let Abs::Frame(offs) = pointer else { return Reads::ANYTHING };
-    let mut reads = Reads::default();
-    let most = offs.iter().map(|off| -off.min(0)).max().unwrap_or(0);
-    reads.add(0, most.into());
-    reads
+    Reads::of(offs.iter().map(|off| off.min(0).unsigned_abs()).max().unwrap_or(0))
 }
 
 fn helper_reads(
@@ -125,15 +128,7 @@ fn helper_reads(
             Some(_) => length(callees.program, args, reg, regs),
             None => None,
         };
-        let reads = size.map_or_else(
-            || upwards(pointer),
-            |size| {
-                let mut reads = Reads::default();
-                reads.add(0, size.into());
-                reads
-            },
-        );
-        all.push((pointer, reads));
+        all.push((pointer, size.map_or_else(|| upwards(pointer), Reads::of)));
     }
     all
 }

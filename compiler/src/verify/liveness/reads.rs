@@ -15,6 +15,13 @@ impl Reads {
     /// Whatever can be reached.
     pub const ANYTHING: Self = Self { bytes: [0; 16], anything: true };
 
+    /// So many bytes from the pointer on.
+    pub fn of(size: u32) -> Self {
+        let mut reads = Self::default();
+        reads.add(0, size.into());
+        reads
+    }
+
     /// Adds bytes at a distance.
     pub fn add(&mut self, off: i64, size: i64) {
         let (from, to) = (off + 512, off + 512 + size);
