@@ -231,6 +231,32 @@ fn a_pointer_to_one_of_two_slots_reads_both_and_overwrites_neither() {
 }
 
 #[test]
+fn what_is_a_pointer_on_one_way_only_reads_its_slot_and_overwrites_none() {
+    let add = |imm| Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Imm(imm) };
+    let skip = Insn::Branch {
+        cond: crate::isa::Cond::Eq,
+        width: Width::W64,
+        dst: Reg::R1,
+        src: Operand::Imm(0),
+        off: 1,
+    };
+    let other = mov(Reg::R2, Operand::Reg(Reg::R1));
+    let with = |last| {
+        let start = [mov(Reg::R2, Operand::Reg(Reg::R10)), add(-8), skip, other, add(-8)];
+        liveness([&start[..], &[last, load(Reg::R10, -16), Insn::Exit]].concat())
+    };
+    assert_eq!(with(load(Reg::R2, 0)).before(InsnIdx(4)).slots, 0b10);
+    assert_eq!(with(load(Reg::R2, 8)).before(InsnIdx(4)).slots, 0b11);
+    assert_eq!(with(write(Reg::R2, Size::DW, 0)).before(InsnIdx(4)).slots, 0b10);
+    // Once it is added to another pointer it may be anywhere.
+    let sum = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Reg(Reg::R10) };
+    assert_eq!(with(sum).before(InsnIdx(4)).slots, 0b10);
+    let live =
+        liveness(vec![mov(Reg::R2, Operand::Reg(Reg::R10)), skip, other, sum, load(Reg::R2, 0), Insn::Exit]);
+    assert_eq!(live.before(InsnIdx(3)).slots, u64::MAX);
+}
+
+#[test]
 fn a_callee_may_read_anything_through_an_argument_that_it_moves_about() {
     let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Reg(Reg::R2) };
     let live = handing_over(vec![add, load(Reg::R1, 8), Insn::Exit]);
