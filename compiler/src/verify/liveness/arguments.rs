@@ -61,10 +61,14 @@ impl Through {
             return;
         };
         let mut outside = reads.anything;
-        for byte in reads.bytes() {
-            match off.checked_add(byte).filter(|byte| (0..REACH).contains(byte)) {
-                Some(byte) => self.words[usize::from(index)] |= 1 << (byte / WORD),
-                None => outside = true,
+        for range in reads.ranges() {
+            let (start, end) = (off.saturating_add(range.start), off.saturating_add(range.end));
+            let within = start.max(0)..end.min(REACH);
+            outside |= within != (start..end);
+            if !within.is_empty() {
+                for word in within.start / WORD..=(within.end - 1) / WORD {
+                    self.words[usize::from(index)] |= 1 << word;
+                }
             }
         }
         self.beyond |= u8::from(outside) << index;
@@ -104,26 +108,25 @@ impl Effects {
     }
 }
 
-/// What one instruction does, given what registers hold before it.
-fn effects(callees: Callees<'_>, at: InsnIdx, regs: &Regs, in_slots: u8) -> Effects {
+/// What one instruction does, given what registers hold before it; `None`: nothing here.
+fn effects(callees: Callees<'_>, at: InsnIdx, regs: &Regs, in_slots: u8) -> Option<Effects> {
+    let insn = &callees.program.insns[at.index()];
     let mut effects = Effects::default();
-    if let Some(memory) = touches(&callees.program.insns[at.index()]).memory
+    if let Some(memory) = touches(insn).memory
         && memory.mode == Mode::Write
     {
-        if let Abs::Arg { index, off, perhaps: false } = regs[memory.base.index()] {
-            let (start, size) = (off.saturating_add(memory.off.into()), memory.size.bytes().cast_signed());
-            // Words that are overwritten as a whole.
-            let words = start.div_euclid(WORD)..start.saturating_add(size).div_euclid(WORD);
-            for word in words.filter(|word| start % WORD == 0 && (0..REACH / WORD).contains(word)) {
-                effects.kills[usize::from(index)] |= 1 << word;
-            }
+        let Abs::Arg { index, off, perhaps: false } = regs[memory.base.index()] else { return None };
+        let (start, size) = (off.saturating_add(memory.off.into()), memory.size.bytes().cast_signed());
+        // Words that are overwritten as a whole.
+        let words = start.div_euclid(WORD)..start.saturating_add(size).div_euclid(WORD);
+        for word in words.filter(|word| start % WORD == 0 && (0..REACH / WORD).contains(word)) {
+            effects.kills[usize::from(index)] |= 1 << word;
         }
-        return effects;
+        return Some(effects);
     }
-    for (pointer, reads) in through(callees, at, regs) {
-        effects.uses.add(pointer, &reads, in_slots);
-    }
-    effects
+    let all = through(callees, at, regs);
+    all.iter().for_each(|(pointer, reads)| effects.uses.add(*pointer, reads, in_slots));
+    (!effects.uses.is_nothing()).then_some(effects)
 }
 
 /// What a call hands to a function of the program in one argument.
@@ -141,7 +144,10 @@ struct Handed {
 pub(super) struct Arguments {
     /// The first instruction behind the main function.
     start: usize,
-    before: Vec<Through>,
+    /// By instruction from there on, which of `states` it is that may be read before it.
+    before: Vec<u32>,
+    /// What may be read at some point.
+    states: Vec<Through>,
     /// What calls hand to functions of the program, by instruction.
     handed: Vec<(InsnIdx, [Handed; 5])>,
 }
@@ -150,8 +156,8 @@ impl Arguments {
     /// Of a program's functions, none of which was looked at.
     pub fn new(program: &Program) -> Self {
         let start = program.subprogs.get(1).map_or(program.insns.len(), |subprog| subprog.start.index());
-        let before = vec![Through::default(); program.insns.len() - start];
-        Self { start, before, handed: Vec::new() }
+        let before = vec![0; program.insns.len() - start];
+        Self { start, before, states: vec![Through::default()], handed: Vec::new() }
     }
 
     /// Takes what calls hand to functions for dead while these run: a mistake that tests plant.
@@ -166,7 +172,8 @@ impl Arguments {
 
     /// What may be read from an instruction on.
     pub fn before(&self, at: InsnIdx) -> Through {
-        at.index().checked_sub(self.start).map_or(Through::default(), |index| self.before[index])
+        let state = at.index().checked_sub(self.start).map_or(0, |index| self.before[index]);
+        self.states[state as usize]
     }
 
     /// Looks at a function. Gives what it reads through its arguments.
@@ -186,27 +193,31 @@ impl Arguments {
             return Default::default();
         }
         let in_slots = pointers.in_slots();
+        // Most instructions read and overwrite nothing there.
         let mut list = Vec::new();
-        let of = |id, list: &mut Vec<Effects>| {
-            list.clear();
+        let mut blocks = Vec::with_capacity(cfg.blocks.len());
+        for id in cfg.ids() {
+            let first = list.len();
             pointers.each(callees.program, cfg, id, |at, regs| {
-                list.push(effects(callees, at, regs, in_slots));
+                list.extend(effects(callees, at, regs, in_slots).map(|effects| (at, effects)));
             });
-        };
-        let mut blocks = Vec::new();
-        for id in cfg.ids() {
-            of(id, &mut list);
-            blocks.push(list.iter().rev().fold(Effects::default(), |sum, effects| effects.then(&sum)));
+            let of_block = first..list.len();
+            let all = list[of_block.clone()].iter().rev();
+            blocks.push((of_block, all.fold(Effects::default(), |sum, (_, effects)| effects.then(&sum))));
         }
-        let entry = solve(cfg, |id, after: &Through| blocks[id.index()].before(after), Through::join);
-        for id in cfg.ids() {
-            of(id, &mut list);
+        let entry = solve(cfg, |id, after: &Through| blocks[id.index()].1.before(after), Through::join);
+        for (id, (of_block, _)) in cfg.ids().zip(&blocks) {
             let after = cfg.block(id).successors().map(|next| entry[next.index()]);
             let mut live = after.fold(Through::default(), |live, next| live.join(&next));
-            for (at, effects) in cfg.block(id).insns().rev().zip(list.iter().rev()) {
-                live = effects.before(&live);
+            let mut effects = list[of_block.clone()].iter().rev().peekable();
+            let mut state = self.state(live);
+            for at in cfg.block(id).insns().rev() {
+                if let Some((_, effects)) = effects.next_if(|(with, _)| *with == at) {
+                    live = effects.before(&live);
+                    state = self.state(live);
+                }
                 if let Some(index) = at.index().checked_sub(self.start) {
-                    self.before[index] = live;
+                    self.before[index] = state;
                 }
             }
         }
@@ -216,6 +227,17 @@ impl Arguments {
             let (words, beyond) = start.has(index);
             if beyond { all[index] } else { reads_of(words) }
         })
+    }
+
+    /// The number of a state in `states`.
+    fn state(&mut self, live: Through) -> u32 {
+        if live.is_nothing() {
+            return 0;
+        }
+        if self.states.last() != Some(&live) {
+            self.states.push(live);
+        }
+        u32::try_from(self.states.len() - 1).expect("fewer states than instructions and blocks")
     }
 
     fn add_handed(&mut self, callees: Callees<'_>, cfg: &Cfg, pointers: &FramePointers) {
@@ -293,7 +315,10 @@ fn all_reads(callees: Callees<'_>, cfg: &Cfg, pointers: &FramePointers) -> [Read
                 if let Abs::Arg { index, off, .. } = pointer {
                     let known = &mut all[usize::from(index)];
                     known.anything |= reads.anything;
-                    reads.bytes().for_each(|byte| known.add(i64::from(off) + i64::from(byte), 1));
+                    for range in reads.ranges() {
+                        let (start, end) = (i64::from(range.start), i64::from(range.end));
+                        known.add(i64::from(off) + start, end - start);
+                    }
                 } else {
                     let args = read_through(pointer, &reads, in_slots);
                     (0..).zip(&mut all).for_each(|(index, known)| known.anything |= args >> index & 1 != 0);

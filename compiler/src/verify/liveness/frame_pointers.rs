@@ -14,7 +14,6 @@
 use super::abs::{Abs, Offsets, Regs};
 use super::calls::{Callees, call_reads, call_regs};
 use super::reads::{Reads, slot_range, slots_at, slots_of};
-use super::registers;
 use crate::cfg::{BlockId, Cfg};
 use crate::isa::{AluOp, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width};
 use crate::program::{MapId, Program};
@@ -90,6 +89,7 @@ impl FramePointers {
             let Some(mut regs) = self.entry[id.index()] else { continue };
             let block = cfg.block(id);
             for at in block.insns() {
+                self.note_store(&program.insns[at.index()], &regs);
                 self.step(program, at, &mut regs);
             }
             for next in block.successors() {
@@ -107,41 +107,76 @@ impl FramePointers {
     }
 
     /// What registers hold after an instruction.
-    fn step(&mut self, program: &Program, at: InsnIdx, regs: &mut Regs) {
-        let insn = &program.insns[at.index()];
+    fn step(&self, program: &Program, at: InsnIdx, regs: &mut Regs) {
         let value = |operand: Operand| match operand {
             Operand::Reg(reg) => regs[reg.index()],
             Operand::Imm(imm) => Abs::Const(imm),
         };
-        let result = match *insn {
-            Insn::Alu { op: AluOp::Mov, width: Width::W64, src, .. } => value(src),
-            Insn::Alu { op: AluOp::Mov, width: Width::W32, src: Operand::Imm(imm), .. } if imm >= 0 => {
-                Abs::Const(imm)
+        let (written, result) = match program.insns[at.index()] {
+            Insn::Alu { op: AluOp::Mov, width: Width::W64, dst, src } => (dst, value(src)),
+            Insn::Alu { op: AluOp::Mov, width: Width::W32, dst, src: Operand::Imm(imm) } if imm >= 0 => {
+                (dst, Abs::Const(imm))
             }
-            Insn::Alu { op: AluOp::Add, width: Width::W64, dst, src } => regs[dst.index()].add(value(src)),
+            Insn::Alu { op: AluOp::Add, width: Width::W64, dst, src } => {
+                (dst, regs[dst.index()].add(value(src)))
+            }
             Insn::Alu { op, width: Width::W64, dst, src } if op != AluOp::Mov => {
-                regs[dst.index()].join(value(src)).somewhere()
+                (dst, regs[dst.index()].join(value(src)).somewhere())
             }
-            Insn::LoadImm64 { imm: Imm64::MapIdx(index), .. } => Abs::Map(MapId(index)),
-            Insn::LoadImm64 { imm: Imm64::Func(off), .. } => {
-                at.jump(off).and_then(|at| subprog_at(program, at)).map_or(Abs::Other, Abs::Func)
+            Insn::LoadImm64 { dst, imm: Imm64::MapIdx(index) } => (dst, Abs::Map(MapId(index))),
+            Insn::LoadImm64 { dst, imm: Imm64::Func(off) } => {
+                let func = at.jump(off).and_then(|at| subprog_at(program, at));
+                (dst, func.map_or(Abs::Other, Abs::Func))
             }
-            Insn::Load { size: Size::DW, base, off, .. }
-            | Insn::LoadAcquire { size: Size::DW, base, off, .. }
-            | Insn::Atomic { size: Size::DW, base, off, .. } => {
-                // Slots may have held something else before, or hold it later.
-                self.loaded(regs[base.index()], off).perhaps()
+            Insn::Load { size: Size::DW, dst, base, off, .. }
+            | Insn::LoadAcquire { size: Size::DW, dst, base, off } => {
+                (dst, self.fetched(regs[base.index()], off))
             }
-            _ => Abs::Other,
+            Insn::Alu { dst, .. }
+            | Insn::MovSx { dst, .. }
+            | Insn::Neg { dst, .. }
+            | Insn::Endian { dst, .. }
+            | Insn::AddrSpaceCast { dst, .. }
+            | Insn::LoadImm64 { dst, .. }
+            | Insn::Load { dst, .. }
+            | Insn::LoadAcquire { dst, .. } => (dst, Abs::Other),
+            ref insn @ (Insn::Atomic { .. } | Insn::LegacyLoad { .. } | Insn::Call(_)) => {
+                let result = match *insn {
+                    Insn::Atomic { size: Size::DW, base, off, .. } => self.fetched(regs[base.index()], off),
+                    _ => Abs::Other,
+                };
+                for written in touches(insn).writes.iter().filter(|reg| *reg != Reg::R10) {
+                    regs[written.index()] = result;
+                }
+                return;
+            }
+            Insn::Store { .. }
+            | Insn::StoreRelease { .. }
+            | Insn::SecondSlot
+            | Insn::Ja { .. }
+            | Insn::Gotol { .. }
+            | Insn::MayGoto { .. }
+            | Insn::Branch { .. }
+            | Insn::Exit => return,
         };
+        // No accepted program writes it.
+        if written != Reg::R10 {
+            regs[written.index()] = result;
+        }
+    }
+
+    /// Notes what an instruction stores in the own frame.
+    fn note_store(&mut self, insn: &Insn, regs: &Regs) {
         if let Insn::Store { base, off, src: Operand::Reg(src), .. }
         | Insn::StoreRelease { base, off, src, .. } = *insn
         {
             self.stored(regs[base.index()], off, regs[src.index()]);
         }
-        for written in touches(insn).writes.iter().filter(|r| *r != Reg::R10) {
-            regs[written.index()] = result;
-        }
+    }
+
+    /// What is loaded: slots may have held something else before, or hold it later.
+    fn fetched(&self, base: Abs, off: i16) -> Abs {
+        self.loaded(base, off).perhaps()
     }
 
     fn loaded(&self, base: Abs, off: i16) -> Abs {
@@ -191,12 +226,10 @@ impl FramePointers {
 
     /// Hands on what registers hold before each instruction of a block, in order.
     pub fn each(&self, program: &Program, cfg: &Cfg, id: BlockId, mut with: impl FnMut(InsnIdx, &Regs)) {
-        // What slots may hold is settled, so the scratch copy does not change.
-        let mut scratch = Self { entry: Vec::new(), slots: self.slots, called: self.called };
         let mut regs = self.entry[id.index()].unwrap_or([Abs::ANYTHING; Reg::COUNT]);
         for at in cfg.block(id).insns() {
             with(at, &regs);
-            scratch.step(program, at, &mut regs);
+            self.step(program, at, &mut regs);
         }
     }
 
@@ -225,9 +258,11 @@ pub(super) fn through(callees: Callees<'_>, at: InsnIdx, regs: &Regs) -> Vec<(Ab
 /// What one instruction does, given what registers hold before it.
 fn effects(callees: Callees<'_>, at: InsnIdx, regs: &Regs) -> Effects {
     let insn = &callees.program.insns[at.index()];
-    let (reads, writes) = registers(insn);
+    let touched = touches(insn);
+    let frame = RegSet::of(Reg::R10);
+    let (reads, writes) = (touched.reads.without(frame), touched.writes.without(frame));
     let mut effects = Effects { reads, writes, ..Effects::default() };
-    if let Some(memory) = touches(insn).memory {
+    if let Some(memory) = touched.memory {
         let base = regs[memory.base.index()];
         let size = memory.size.bytes();
         let (slots, single) = match base {

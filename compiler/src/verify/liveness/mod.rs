@@ -18,7 +18,7 @@ use calls::Callees;
 use frame_pointers::{Effects, FramePointers};
 
 use super::kfuncs::Kfuncs;
-use super::obligations::{RegSet, touches};
+use super::obligations::RegSet;
 use super::structure::subprog_ids;
 use crate::cfg::{BlockId, Cfg, reverse_postorder};
 use crate::isa::InsnIdx;
@@ -174,13 +174,6 @@ fn solve<L: Copy + Default + PartialEq>(
         }
     }
     entry
-}
-
-/// Registers that an instruction reads and writes, `r10` left out.
-fn registers(insn: &crate::isa::Insn) -> (RegSet, RegSet) {
-    let touched = touches(insn);
-    let frame = RegSet::of(crate::isa::Reg::R10);
-    (touched.reads.without(frame), touched.writes.without(frame))
 }
 
 #[cfg(test)]

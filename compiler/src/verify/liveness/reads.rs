@@ -1,6 +1,9 @@
 //! Bytes that are read behind pointers, and the slots of a frame that hold them.
 
+use std::ops::Range;
+
 use super::abs::{Abs, Offsets};
+use crate::verify::stack::SLOTS;
 
 /// Bytes that are read behind a pointer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,21 +37,32 @@ impl Reads {
         }
     }
 
-    /// The distances of the bytes.
-    pub fn bytes(&self) -> impl Iterator<Item = i32> {
-        let bits = |mut word: u64| {
-            std::iter::from_fn(move || {
-                let bit = (word != 0).then(|| word.trailing_zeros().cast_signed())?;
-                word &= word - 1;
-                Some(bit)
-            })
-        };
-        (0..).zip(self.bytes).flat_map(move |(at, word)| bits(word).map(move |bit| 64 * at + bit - 512))
+    /// The bytes as ranges of distances, the least first.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<i32>> + use<'_> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = self.find(at, true)?;
+            at = self.find(start, false).unwrap_or(1024);
+            Some(start.cast_signed() - 512..at.cast_signed() - 512)
+        })
+    }
+
+    /// The first bit from one on that is set, or clear.
+    fn find(&self, from: u32, set: bool) -> Option<u32> {
+        let mut skipped = u64::MAX << (from % 64);
+        for (at, word) in (0..).zip(self.bytes).skip((from / 64) as usize) {
+            let found = if set { word } else { !word } & skipped;
+            if found != 0 {
+                return Some(64 * at + found.trailing_zeros());
+            }
+            skipped = u64::MAX;
+        }
+        None
     }
 }
 
 /// Slots that hold the bytes `off .. off + size`; `None` where some lie outside the frame.
-pub(super) fn slot_range(off: i32, size: u32) -> Option<std::ops::Range<usize>> {
+pub(super) fn slot_range(off: i32, size: u32) -> Option<Range<usize>> {
     let end = i64::from(off) + i64::from(size);
     if off < -512 || end > 0 || size == 0 {
         return None;
@@ -59,8 +73,9 @@ pub(super) fn slot_range(off: i32, size: u32) -> Option<std::ops::Range<usize>> 
     Some(low..high + 1)
 }
 
-fn mask(range: Option<std::ops::Range<usize>>) -> u64 {
-    range.map_or(u64::MAX, |range| range.fold(0, |mask, slot| mask | 1 << slot))
+fn mask(range: Option<Range<usize>>) -> u64 {
+    // No range is empty.
+    range.map_or(u64::MAX, |range| u64::MAX >> (SLOTS - range.len()) << range.start)
 }
 
 /// Slots that hold the bytes of an access at one of some offsets; all where some lie outside the frame.
@@ -83,10 +98,14 @@ pub(super) fn slots_of(pointer: Abs, reads: &Reads) -> u64 {
     match pointer {
         Abs::Frame(_) | Abs::Any { own: true, .. } if reads.anything => u64::MAX,
         // Nothing outside the frame can be read.
-        Abs::Frame(offs) => {
-            let at = |byte: i32| offs.iter().filter_map(move |off| slot_range(off.saturating_add(byte), 1));
-            reads.bytes().flat_map(at).flatten().fold(0, |slots, slot| slots | 1 << slot)
-        }
+        Abs::Frame(offs) => offs.iter().fold(0, |slots, off| {
+            reads.ranges().fold(slots, |slots, range| {
+                let (start, end) = (off.saturating_add(range.start), off.saturating_add(range.end));
+                let (start, end) = (start.max(-512), end.min(0));
+                let size = end.saturating_sub(start);
+                if size > 0 { slots | mask(slot_range(start, size.unsigned_abs())) } else { slots }
+            })
+        }),
         Abs::Any { own: true, .. } => u64::MAX,
         Abs::Any { own: false, .. }
         | Abs::Arg { .. }
@@ -94,5 +113,41 @@ pub(super) fn slots_of(pointer: Abs, reads: &Reads) -> u64 {
         | Abs::Const(_)
         | Abs::Map(_)
         | Abs::Func(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_what_was_added() {
+        let mut reads = Reads::default();
+        assert_eq!(reads.ranges().next(), None);
+        for (off, size) in [(-512, 1), (-8, 16), (100, 64), (164, 1), (511, 1)] {
+            reads.add(off, size);
+        }
+        let expected = [-512..-511, -8..8, 100..165, 511..512];
+        assert_eq!(reads.ranges().collect::<Vec<_>>(), expected);
+        let mut all = Reads::default();
+        all.add(-512, 1024);
+        let mut ranges = all.ranges();
+        assert_eq!((ranges.next(), ranges.next()), (Some(-512..512), None));
+    }
+
+    #[test]
+    fn slots_are_those_of_the_bytes() {
+        assert_eq!(mask(slot_range(-512, 512)), u64::MAX);
+        assert_eq!(mask(slot_range(-8, 8)), 1);
+        assert_eq!(mask(slot_range(-12, 8)), 0b11);
+        assert_eq!(mask(slot_range(-512, 1)), 1 << 63);
+        let mut reads = Reads::default();
+        reads.add(-4, 8);
+        let frame = Abs::Frame(Offsets::START);
+        // What lies above the frame cannot be read.
+        assert_eq!(slots_of(frame, &reads), 1);
+        reads.add(-20, 1);
+        assert_eq!(slots_of(frame, &reads), 0b101);
+        assert_eq!(slots_of(Abs::Other, &reads), 0);
     }
 }
