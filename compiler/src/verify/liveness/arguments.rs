@@ -5,6 +5,8 @@
 //! overwrites it, through a pointer of which is known that it is that argument. Arguments are told apart even where both
 //! point to the same memory, which lives as long as one of them says so.
 
+use std::ops::Range;
+
 use super::abs::{Abs, Regs};
 use super::calls::{Callees, handed_pointers};
 use super::frame_pointers::{FramePointers, through};
@@ -111,8 +113,9 @@ impl Effects {
 /// What one instruction does, given what registers hold before it; `None`: nothing here.
 fn effects(callees: Callees<'_>, at: InsnIdx, regs: &Regs, in_slots: u8) -> Option<Effects> {
     let insn = &callees.program.insns[at.index()];
+    let touched = touches(insn).memory;
     let mut effects = Effects::default();
-    if let Some(memory) = touches(insn).memory
+    if let Some(memory) = touched
         && memory.mode == Mode::Write
     {
         let Abs::Arg { index, off, perhaps: false } = regs[memory.base.index()] else { return None };
@@ -123,6 +126,14 @@ fn effects(callees: Callees<'_>, at: InsnIdx, regs: &Regs, in_slots: u8) -> Opti
             effects.kills[usize::from(index)] |= 1 << word;
         }
         return Some(effects);
+    }
+    match (touched, insn) {
+        // What is read in the own frame, or through what is no pointer, does not lie behind an argument.
+        (Some(memory), _) if regs[memory.base.index()].args() == 0 && Reads::reaches(memory.off) => {
+            return None;
+        }
+        (Some(_), _) | (None, Insn::Call(_)) => {}
+        (None, _) => return None,
     }
     let all = through(callees, at, regs);
     all.iter().for_each(|(pointer, reads)| effects.uses.add(*pointer, reads, in_slots));
@@ -137,6 +148,33 @@ struct Handed {
     slots: u64,
     /// The caller's own arguments through which it then reads.
     through: u8,
+}
+
+/// What the instructions of a function do behind its arguments: most read and overwrite nothing there.
+pub(super) struct Function {
+    /// Whether it has arguments that may point into callers' frames.
+    called: bool,
+    /// Arguments that its own frame may hold.
+    in_slots: u8,
+    list: Vec<(InsnIdx, Effects)>,
+    /// By block: its part of the list, and all of that as one.
+    blocks: Vec<(Range<usize>, Effects)>,
+}
+
+impl Function {
+    /// No instruction was looked at.
+    pub fn new(id: SubprogId, pointers: &FramePointers) -> Self {
+        let called = id != SubprogId::MAIN;
+        Self { called, in_slots: pointers.in_slots(), list: Vec::new(), blocks: Vec::new() }
+    }
+
+    /// The next block was looked at.
+    pub fn end_block(&mut self) {
+        let of_block = self.blocks.last().map_or(0, |(last, _)| last.end)..self.list.len();
+        let all = self.list[of_block.clone()].iter().rev();
+        let sum = all.fold(Effects::default(), |sum, (_, effects)| effects.then(&sum));
+        self.blocks.push((of_block, sum));
+    }
 }
 
 /// What may be read through arguments, at each instruction of functions that are called.
@@ -176,37 +214,42 @@ impl Arguments {
         self.states[state as usize]
     }
 
-    /// Looks at a function. Gives what it reads through its arguments.
+    /// Whether it matters what functions read: there are some that call, or are called.
+    pub fn matter(&self) -> bool {
+        !self.before.is_empty()
+    }
+
+    /// Looks at an instruction, given what registers hold before it. What it does goes into `function`.
+    pub fn look(&mut self, callees: Callees<'_>, at: InsnIdx, regs: &Regs, function: &mut Function) {
+        if let Insn::Call(target) = callees.program.insns[at.index()]
+            && let Some(pointers) = handed_pointers(callees, at, target, regs)
+        {
+            let handed = pointers.map(|(pointer, reads)| {
+                let through = read_through(pointer, &reads, function.in_slots);
+                Handed { pointer, slots: slots_of(pointer, &reads), through }
+            });
+            self.handed.push((at, handed));
+        }
+        if function.called {
+            let effects = effects(callees, at, regs, function.in_slots);
+            function.list.extend(effects.map(|effects| (at, effects)));
+        }
+    }
+
+    /// All instructions of a function were looked at. Gives what it reads through its arguments.
     pub fn add(
         &mut self,
         callees: Callees<'_>,
         cfg: &Cfg,
         id: SubprogId,
-        pointers: &FramePointers,
+        (pointers, function): (&FramePointers, &Function),
     ) -> [Reads; 5] {
-        if self.before.is_empty() {
-            // There are no others that call, or are called.
+        if !function.called || !self.matter() {
             return Default::default();
         }
-        self.add_handed(callees, cfg, pointers);
-        if id == SubprogId::MAIN {
-            return Default::default();
-        }
-        let in_slots = pointers.in_slots();
-        // Most instructions read and overwrite nothing there.
-        let mut list = Vec::new();
-        let mut blocks = Vec::with_capacity(cfg.blocks.len());
-        for id in cfg.ids() {
-            let first = list.len();
-            pointers.each(callees.program, cfg, id, |at, regs| {
-                list.extend(effects(callees, at, regs, in_slots).map(|effects| (at, effects)));
-            });
-            let of_block = first..list.len();
-            let all = list[of_block.clone()].iter().rev();
-            blocks.push((of_block, all.fold(Effects::default(), |sum, (_, effects)| effects.then(&sum))));
-        }
+        let Function { list, blocks, .. } = function;
         let entry = solve(cfg, |id, after: &Through| blocks[id.index()].1.before(after), Through::join);
-        for (id, (of_block, _)) in cfg.ids().zip(&blocks) {
+        for (id, (of_block, _)) in cfg.ids().zip(blocks) {
             let after = cfg.block(id).successors().map(|next| entry[next.index()]);
             let mut live = after.fold(Through::default(), |live, next| live.join(&next));
             let mut effects = list[of_block.clone()].iter().rev().peekable();
@@ -238,23 +281,6 @@ impl Arguments {
             self.states.push(live);
         }
         u32::try_from(self.states.len() - 1).expect("fewer states than instructions and blocks")
-    }
-
-    fn add_handed(&mut self, callees: Callees<'_>, cfg: &Cfg, pointers: &FramePointers) {
-        let in_slots = pointers.in_slots();
-        for id in cfg.ids() {
-            pointers.each(callees.program, cfg, id, |at, regs| {
-                if let Insn::Call(target) = callees.program.insns[at.index()]
-                    && let Some(pointers) = handed_pointers(callees, at, target, regs)
-                {
-                    let handed = pointers.map(|(pointer, reads)| {
-                        let through = read_through(pointer, &reads, in_slots);
-                        Handed { pointer, slots: slots_of(pointer, &reads), through }
-                    });
-                    self.handed.push((at, handed));
-                }
-            });
-        }
     }
 
     /// What a call handed in arguments through which the function may still read, and how much of it that is.

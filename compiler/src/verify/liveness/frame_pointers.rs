@@ -219,11 +219,6 @@ impl FramePointers {
         }
     }
 
-    /// Adds the effects of each instruction of a block, in order.
-    pub fn effects_of(&self, callees: Callees<'_>, cfg: &Cfg, id: BlockId, out: &mut Vec<Effects>) {
-        self.each(callees.program, cfg, id, |at, regs| out.push(effects(callees, at, regs)));
-    }
-
     /// Hands on what registers hold before each instruction of a block, in order.
     pub fn each(&self, program: &Program, cfg: &Cfg, id: BlockId, mut with: impl FnMut(InsnIdx, &Regs)) {
         let mut regs = self.entry[id.index()].unwrap_or([Abs::ANYTHING; Reg::COUNT]);
@@ -256,7 +251,7 @@ pub(super) fn through(callees: Callees<'_>, at: InsnIdx, regs: &Regs) -> Vec<(Ab
 }
 
 /// What one instruction does, given what registers hold before it.
-fn effects(callees: Callees<'_>, at: InsnIdx, regs: &Regs) -> Effects {
+pub(super) fn effects_of(callees: Callees<'_>, at: InsnIdx, regs: &Regs) -> Effects {
     let insn = &callees.program.insns[at.index()];
     let touched = touches(insn);
     let frame = RegSet::of(Reg::R10);

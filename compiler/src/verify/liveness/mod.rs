@@ -13,9 +13,9 @@ mod frame_pointers;
 mod reads;
 
 pub(super) use arguments::Through;
-use arguments::{Arguments, Summary};
+use arguments::{Arguments, Function, Summary};
 use calls::Callees;
-use frame_pointers::{Effects, FramePointers};
+use frame_pointers::{Effects, FramePointers, effects_of};
 
 use super::kfuncs::Kfuncs;
 use super::obligations::RegSet;
@@ -124,9 +124,17 @@ impl Liveness {
         let mut effects: Vec<Effects> = Vec::new();
         // What a block as a whole does: the later instruction's reads first lose what the earlier kills.
         let mut blocks = Vec::with_capacity(cfg.blocks.len());
+        let mut function = Function::new(id, &pointers);
+        let look = self.arguments.matter();
         for id in cfg.ids() {
             let first = effects.len();
-            pointers.effects_of(callees, cfg, id, &mut effects);
+            pointers.each(callees.program, cfg, id, |at, regs| {
+                effects.push(effects_of(callees, at, regs));
+                if look {
+                    self.arguments.look(callees, at, regs, &mut function);
+                }
+            });
+            function.end_block();
             let of_block = first..effects.len();
             let sum = effects[of_block.clone()].iter().rev().fold(Effects::default(), |sum, e| e.then(&sum));
             blocks.push((of_block, sum));
@@ -142,7 +150,7 @@ impl Liveness {
                 self.slots[at.index()] = live.slots;
             }
         }
-        let args = self.arguments.add(callees, cfg, id, &pointers);
+        let args = self.arguments.add(callees, cfg, id, (&pointers, &function));
         Summary { args, regs: self.regs[start.index()].intersect(RegSet::ARGS) }
     }
 }

@@ -18,6 +18,11 @@ impl Reads {
     /// Whatever can be reached.
     pub const ANYTHING: Self = Self { bytes: [0; 16], anything: true };
 
+    /// Whether a word at a distance is one of the bytes that are told apart.
+    pub const fn reaches(off: i16) -> bool {
+        -512 <= off && off <= 504
+    }
+
     /// So many bytes from the pointer on.
     pub fn of(size: u32) -> Self {
         let mut reads = Self::default();
