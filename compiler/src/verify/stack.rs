@@ -75,12 +75,10 @@ impl Slot {
         }
     }
 
-    /// Forgets the spilled register: its bytes become unknown.
+    /// Forgets the spilled register: its bytes become unknown, as do those beside it, as in Linux.
     pub fn scrub(&mut self) {
-        for byte in &mut self.bytes {
-            if *byte == Byte::Spill {
-                *byte = Byte::Misc;
-            }
+        for byte in self.bytes.iter_mut().filter(|byte| **byte != Byte::Invalid) {
+            *byte = Byte::Misc;
         }
         self.spill = Value::UNINIT;
     }
