@@ -12,6 +12,7 @@ use brolga_abi::ProgramKind;
 
 use super::facts::Collector;
 use super::findings::{Findings, Stop};
+use super::guesses::Guesses;
 use super::kfuncs::Kfuncs;
 use super::liveness::Liveness;
 use super::obligations::RegSet;
@@ -92,6 +93,8 @@ pub(super) struct Explorer<'p> {
     pub nodes: Nodes,
     /// Whether a path may end at a state that is not fully explored.
     pub has_loops: bool,
+    /// Guesses about loops.
+    pub guesses: Guesses,
     /// When to make checkpoints.
     pub pace: Pace,
     /// Joins, spills and fills since the last checkpoint.
@@ -116,7 +119,7 @@ pub(super) struct Explorer<'p> {
     /// What may be written of the structure that a `struct_ops` member gets.
     pub writable: OnceCell<Vec<Writable>>,
     /// Functions that are called later: how they begin, and how many of them were explored.
-    later: Vec<Frame>,
+    pub later: Vec<Frame>,
     last_id: u32,
     /// Who looks on.
     pub observer: Option<&'p mut (dyn Observer + 'p)>,
@@ -165,6 +168,7 @@ impl<'p> Explorer<'p> {
             milestones: Milestones::default(),
             nodes: Nodes::default(),
             has_loops: false,
+            guesses: Guesses::default(),
             pace: Pace::default(),
             events: 0,
             processed: 0,
@@ -343,20 +347,16 @@ impl<'p> Explorer<'p> {
             Some(When::Work) => true,
             Some(When::Now) | None => self.program.traits.sleepable,
         };
-        self.entry = (frame.clone(), self.last_id);
-        self.begin(frame, self.last_id);
-        self.nodes.clear();
-        (self.parent, self.events) = (None, 0);
-        self.trail.clear();
-        self.links.clear();
-        self.milestones = Milestones::default();
-        if let Some(observer) = &mut self.observer {
-            let state = StateView { state: &self.state, live: &self.live, at: self.at };
-            observer.enter(self.state.top().subprog, state);
-        }
+        self.entry = (frame, self.last_id);
+        self.guesses.clear();
+        self.start();
         loop {
             let ended = match self.step() {
                 Ok(goes_on) => !goes_on,
+                Err(_) if self.guesses.were_made() => {
+                    self.begin_again();
+                    continue;
+                }
                 Err(found) => {
                     self.end_path(*found)?;
                     true
@@ -366,11 +366,27 @@ impl<'p> Explorer<'p> {
                 if let Some(observer) = &mut self.observer {
                     observer.end(self.at);
                 }
-                self.close_path();
-                if !self.resume() {
+                if !self.close_path() {
+                    self.begin_again();
+                } else if !self.resume() {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Begins the function that is explored.
+    pub(super) fn start(&mut self) {
+        let (frame, last_id) = self.entry.clone();
+        self.begin(frame, last_id);
+        self.nodes.clear();
+        (self.parent, self.events) = (None, 0);
+        self.trail.clear();
+        self.links.clear();
+        self.milestones = Milestones::default();
+        if let Some(observer) = &mut self.observer {
+            let state = StateView { state: &self.state, live: &self.live, at: self.at };
+            observer.enter(self.state.top().subprog, state);
         }
     }
 
@@ -446,7 +462,8 @@ impl<'p> Explorer<'p> {
     fn step(&mut self) -> Check<bool> {
         let at = self.at;
         self.processed += 1;
-        if self.processed > self.findings.budget(self.options.instruction_budget) {
+        let budget = self.options.instruction_budget.saturating_add(self.guesses.wasted);
+        if self.processed > self.findings.budget(budget) {
             return Err(self.out_of_budget());
         }
         let point = self.points[at.index()];

@@ -223,7 +223,7 @@ impl Facts {
 }
 
 /// Joins what is seen on all paths into facts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Collector {
     insns: Vec<InsnFact>,
     subprogs: Vec<SubprogFact>,

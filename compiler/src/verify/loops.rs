@@ -3,7 +3,7 @@
 //! At an iterator's next, a `may_goto` or a call that calls back, a path may stop where an *open* checkpoint covers it
 //! (one from which paths are still to be explored), since the loop is known to end by itself. What will be relied on
 //! from there is not known yet, so until it is, the states of the path are *pending*: they are compared by all their
-//! numbers. When everything that such a loop reaches has been explored, marks are carried along the edges by which
+//! numbers, or by those that are marked so far ([`guesses`](super::guesses)). When everything that such a loop reaches has been explored, marks are carried along the edges by which
 //! paths ended at open or pending states, again and again until nothing changes; from then on these states are like
 //! all others.
 //!
@@ -17,6 +17,7 @@ use super::explore::Explorer;
 use super::observe::{Cover, Covering};
 use super::precision::{Links, Step};
 use super::prune::{NodeId, Nodes};
+use super::state::State;
 
 /// A depth that no checkpoint has.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -41,7 +42,9 @@ pub(super) struct Edge {
     /// The steps that it made from there.
     segment: Segment,
     /// Where it ended.
-    to: NodeId,
+    pub to: NodeId,
+    /// Its state, where it may not be covered.
+    pub guess: Option<Box<State>>,
 }
 
 /// Components that are not settled.
@@ -107,9 +110,10 @@ impl Explorer<'_> {
     }
 
     /// The current path ends at a checkpoint that is open or pending.
-    pub(super) fn end_in_loop(&mut self, to: NodeId) {
+    pub(super) fn end_in_loop(&mut self, to: NodeId, is_guess: bool) {
         let Some(from) = self.parent else { return };
-        let edge = Edge { from, segment: self.segment(), to };
+        let guess = is_guess.then(|| self.nodes.keep_guess(&self.state));
+        let edge = Edge { from, segment: self.segment(), to, guess };
         self.nodes.loops.edges.push(edge);
         let target = self.nodes.get(to);
         let low = target.pending.map_or(target.depth, |place| self.nodes.loops.waits_for(place));
@@ -117,26 +121,28 @@ impl Explorer<'_> {
         last.low = last.low.min(low);
     }
 
-    /// The current path has ended: closes the checkpoints from which no other is left.
-    pub(super) fn close_path(&mut self) {
+    /// The current path has ended: closes the checkpoints from which no other is left. False: the function must be begun
+    /// again.
+    pub(super) fn close_path(&mut self) -> bool {
         let mut next = self.parent;
         while let Some(id) = next {
-            let Some(parent) = self.nodes.close(id) else { return };
+            let Some(parent) = self.nodes.close(id) else { return true };
             next = parent;
             let node = self.nodes.get(id);
             if node.low < node.depth {
                 self.nodes.wait(id);
                 continue;
             }
-            if node.low == node.depth {
-                self.settle_component(id);
+            if node.low == node.depth && !self.settle_component(id) {
+                return false;
             }
             self.nodes.settle(id);
         }
+        true
     }
 
-    /// Everything that can be reached from a checkpoint was explored.
-    fn settle_component(&mut self, root: NodeId) {
+    /// Everything that can be reached from a checkpoint was explored. Whether what was guessed is right.
+    fn settle_component(&mut self, root: NodeId) -> bool {
         let (pending, edges) = self.nodes.get(root).marks;
         let edges = self.nodes.loops.edges.split_off(edges);
         let mut settled = false;
@@ -153,12 +159,15 @@ impl Explorer<'_> {
                 self.mark_everything(Some(edge.from));
             }
         }
+        let right = edges.iter().all(|edge| self.is_right(edge));
+        edges.into_iter().filter_map(|edge| edge.guess).for_each(|guess| self.nodes.drop_guess(guess));
         self.nodes.loops.parts.retain(|(start, _)| *start < pending);
         self.tell_settled(root);
         for id in self.nodes.loops.pending.split_off(pending) {
             self.tell_settled(id);
             self.nodes.settle(id);
         }
+        right
     }
 
     fn tell_settled(&mut self, id: NodeId) {

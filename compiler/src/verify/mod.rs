@@ -40,6 +40,7 @@ mod explore;
 mod facts;
 mod fields;
 mod findings;
+mod guesses;
 mod kfuncs;
 mod kptrs;
 mod liveness;

@@ -28,6 +28,9 @@ pub trait Observer {
     /// A function is explored from its entry: the main function, a global one, or one that is called later.
     fn enter(&mut self, _subprog: SubprogId, _state: StateView<'_>) {}
 
+    /// The function that was entered last will be entered again: what was seen of it counts no more.
+    fn begin_again(&mut self) {}
+
     /// An instruction is about to be processed.
     fn step(&mut self, _at: InsnIdx, _state: StateView<'_>) {}
 

@@ -103,7 +103,7 @@ pub(super) struct Nodes {
     /// The checkpoints that states are compared with.
     visited: Vec<Spot>,
     /// Memory for comparisons.
-    ids: IdMap,
+    pub ids: IdMap,
     /// Loops that are not fully explored.
     pub loops: Loops,
     /// States to be used again.
@@ -171,6 +171,18 @@ impl Nodes {
             self.free.push(id.0);
             self.spare.take(node.state);
         }
+    }
+
+    /// A copy of a state that a path ended in.
+    pub fn keep_guess(&mut self, state: &State) -> Box<State> {
+        self.bytes += size_of_state(state);
+        self.spare.copy(state)
+    }
+
+    /// Nothing more is asked of such a copy.
+    pub fn drop_guess(&mut self, state: Box<State>) {
+        self.bytes = self.bytes.saturating_sub(size_of_state(&state));
+        self.spare.take(state);
     }
 
     /// One more path begins after a checkpoint.
@@ -368,12 +380,15 @@ impl Explorer<'_> {
             self.nodes.visited[place] = spot;
             hit = found?;
         }
-        if let Some((id, exactness)) = hit {
+        if let Some((id, exactness, is_guess)) = hit {
             self.nodes.get_mut(id).hits += 1;
             self.tell_prune(id, exactness);
             self.rely_on(id);
             if exactness == Exactness::Within {
-                self.end_in_loop(id);
+                if is_guess {
+                    self.guess();
+                }
+                self.end_in_loop(id, is_guess);
             }
             return Ok(true);
         }
@@ -392,13 +407,10 @@ impl Explorer<'_> {
         point: Point,
         keep: &mut bool,
         often: bool,
-    ) -> Check<Option<(NodeId, Exactness)>> {
+    ) -> Check<Option<(NodeId, Exactness, bool)>> {
         let mut ids = std::mem::take(&mut self.nodes.ids);
         ids.careless = is_planted(self.options, Planted::Ids);
-        let rules = Rules {
-            reads_unwritten: self.options.privilege.may_learn_addresses(),
-            exact_numbers: self.sanitation.exact_numbers,
-        };
+        let (rules, may_guess) = (self.rules(), self.may_guess() && self.nodes.bytes < MAX_BYTES);
         let mut comparison = Match::new((&self.state, self.at), &self.live, rules, ids, spot.differs);
         let mut hit = None;
         let mut index = spot.nodes.len();
@@ -409,7 +421,7 @@ impl Explorer<'_> {
             let open = node.branches > 0;
             if open {
                 if goes_round(point, node, &self.state) && comparison.covers(node, Exactness::Within) {
-                    hit = Some((id, Exactness::Within));
+                    hit = Some((id, Exactness::Within, false));
                     break;
                 }
                 if stands_still(point, node, &self.state) && comparison.covers(node, Exactness::Same) {
@@ -418,10 +430,11 @@ impl Explorer<'_> {
                 *keep &= !often;
             } else {
                 // What a pending state relies on is not known yet.
-                let within = node.pending.is_some();
-                let exactness = if within { Exactness::Within } else { Exactness::Precise };
-                if comparison.covers(node, exactness) {
-                    hit = Some((id, exactness));
+                let pending = node.pending.is_some();
+                let known = if pending { Exactness::Within } else { Exactness::Precise };
+                let tried = if may_guess { Exactness::Precise } else { known };
+                if comparison.covers(node, tried) {
+                    hit = Some((id, known, tried != known && !comparison.covers(node, known)));
                     break;
                 }
             }
@@ -437,6 +450,14 @@ impl Explorer<'_> {
         }
         (self.nodes.ids, spot.differs) = comparison.end();
         Ok(hit)
+    }
+
+    /// How states are compared.
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            reads_unwritten: self.options.privilege.may_learn_addresses(),
+            exact_numbers: self.sanitation.exact_numbers,
+        }
     }
 
     fn keep(&mut self, place: usize) {

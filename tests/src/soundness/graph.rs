@@ -127,6 +127,13 @@ impl Observer for Recorder<'_> {
         self.graph.entries.push((subprog, self.graph.nodes.len()));
     }
 
+    fn begin_again(&mut self) {
+        if let Some((_, start)) = self.graph.entries.pop() {
+            self.graph.nodes.truncate(start);
+        }
+        self.forks.clear();
+    }
+
     fn step(&mut self, at: InsnIdx, state: StateView<'_>) {
         let new = self.graph.nodes.len();
         let (live, state) = (live(&state), state.keep());

@@ -206,10 +206,9 @@ impl<'g> Walk<'g> {
             inside.map_err(|escape| format!("where it was pruned, at {at}: {escape}"))?;
         }
         let target = &self.graph.nodes[pruned.to];
-        // A run that is only covered where it matters need not be inside all numbers of a loop's head, but inside those on
-        // which something relies.
+        // A run need not be inside all numbers of a state in a loop, but inside those on which something relies in the end.
         let counts = match (pruned.how, cursor.mode, &target.relied_on) {
-            (Cover::Loop, Mode::Kinds, Some(precise)) => Counts::Precise { live: &target.live, precise },
+            (Cover::Loop, _, Some(precise)) => Counts::Precise { live: &target.live, precise },
             (Cover::Loop, Mode::Kinds, None) => Counts::Kinds { live: &target.live },
             (Cover::Loop | Cover::Explored, ..) => {
                 Counts::Precise { live: &target.live, precise: &pruned.precise }
