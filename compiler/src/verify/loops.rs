@@ -3,9 +3,9 @@
 //! At an iterator's next, a `may_goto` or a call that calls back, a path may stop where an *open* checkpoint covers it
 //! (one from which paths are still to be explored), since the loop is known to end by itself. What will be relied on
 //! from there is not known yet, so until it is, the states of the path are *pending*: they are compared by all their
-//! numbers, or by those that are marked so far ([`guesses`](super::guesses)). When everything that such a loop reaches has been explored, marks are carried along the edges by which
-//! paths ended at open or pending states, again and again until nothing changes; from then on these states are like
-//! all others.
+//! numbers, or on a [guess](super::guesses) by those that are marked so far. When everything that such a loop reaches has
+//! been explored, marks are carried along the edges by which paths ended at open or pending states, again and again until
+//! nothing changes; from then on these states are like all others.
 //!
 //! Loops are found as strongly connected components of checkpoints, by depth: a checkpoint's `low` is the depth of
 //! the outermost open one that can be reached from it. It could be wrong by settling a component too early, before all
