@@ -453,6 +453,24 @@ mod tests {
     }
 
     #[test]
+    fn unknown_bytes_cover_known_ones_in_loops_too() {
+        let slot = |byte| Slot { bytes: [byte; SLOT], spill: Value::UNINIT };
+        let five = Slot { bytes: [Byte::Spill; SLOT], spill: Value::constant(5) };
+        let rules = Rules { reads_unwritten: true, exact_numbers: false };
+        let covers = |exactness, old: &Slot, new: &Slot| {
+            compare(rules, |comparison| {
+                comparison.exactness = exactness;
+                comparison.slots(old, new, false)
+            })
+        };
+        assert!(covers(Exactness::Within, &slot(Byte::Misc), &five));
+        assert!(!covers(Exactness::Within, &five, &slot(Byte::Misc)));
+        assert!(!covers(Exactness::Same, &slot(Byte::Misc), &five));
+        // What no proof relied on so far counts for guesses only.
+        assert!(covers(Exactness::Precise, &five, &slot(Byte::Misc)));
+    }
+
+    #[test]
     fn ids_correspond_one_to_one() {
         let mut ids = IdMap::default();
         assert!(ids.pair_scalars(1, 7) && ids.pair_scalars(1, 7));

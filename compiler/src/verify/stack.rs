@@ -235,4 +235,15 @@ mod tests {
         assert_eq!(stack.byte(-10), Byte::Zero);
         assert!(!stack.slot(1).is_spill());
     }
+
+    #[test]
+    fn zeros_beside_a_spill_are_forgotten_with_it() {
+        let mut stack = Stack::default();
+        stack.set_bytes(-4, -2, Byte::Zero);
+        assert_eq!(stack.byte(-3), Byte::Zero);
+        stack.slot_mut(slot_of(-8)).put(Value::constant(5), 1);
+        assert_eq!(stack.byte(-3), Byte::Zero);
+        stack.set_bytes(-8, -7, Byte::Misc);
+        assert_eq!([-8, -3, -2].map(|off| stack.byte(off)), [Byte::Misc, Byte::Misc, Byte::Invalid]);
+    }
 }
