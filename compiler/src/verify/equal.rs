@@ -329,7 +329,7 @@ impl<'a> Match<'a> {
         match old.kind {
             Kind::Uninit => true,
             Kind::Scalar if self.rules.exact_numbers => {
-                old.num == new.num && old.shifted == new.shifted && self.ids.pair_scalars(old.id, new.id)
+                old.num == new.num && same_shift(old, new) && self.ids.pair_scalars(old.id, new.id)
             }
             Kind::Scalar => {
                 let counts = precise || self.exactness != Exactness::Precise;
@@ -369,11 +369,15 @@ impl<'a> Match<'a> {
     }
 
     fn numbers(&mut self, old: &Value, new: &Value) -> bool {
-        if old.id != 0 && (old.shifted != new.shifted || (old.shifted && old.off != new.off)) {
-            return false;
-        }
-        new.num.is_within(&old.num) && self.ids.pair_scalars(old.id, new.id)
+        (old.id == 0 || same_shift(old, new))
+            && new.num.is_within(&old.num)
+            && self.ids.pair_scalars(old.id, new.id)
     }
+}
+
+/// Whether two numbers relate alike to what their ids stand for.
+fn same_shift(old: &Value, new: &Value) -> bool {
+    old.shift == new.shift && old.off == new.off
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::prune::{Marks, Node};
 use super::scalar::Scalar;
 use super::stack::{Byte, Slot};
 use super::state::{Frame, State};
-use super::value::{AT_PACKET_END, BEYOND_PACKET_END, Kind, MemoryOwner, Value};
+use super::value::{AT_PACKET_END, BEYOND_PACKET_END, Kind, MemoryOwner, Shift, Value};
 use crate::diag::Diagnostic;
 use crate::isa::{InsnIdx, Reg};
 use crate::program::{MapId, SubprogId};
@@ -332,10 +332,17 @@ impl ValueView<'_> {
     }
 
     /// Pointers: the constant part of the offset. Scalars: how much it is more than those with its id
-    /// that are 0 here.
+    /// that are 0 here; where it [wraps](Self::wraps_at_32), modulo 2^32.
     #[must_use]
     pub fn off(&self) -> i32 {
-        if self.0.is_scalar() && !self.0.shifted { 0 } else { self.0.off }
+        if self.0.is_scalar() && self.0.shift == Shift::None { 0 } else { self.0.off }
+    }
+
+    /// Scalars: whether it is a sum of 32 bits, zero-extended, of numbers with its id, which are less than 2^32 where
+    /// `off` is 0.
+    #[must_use]
+    pub fn wraps_at_32(&self) -> bool {
+        self.0.is_scalar() && self.0.shift == Shift::Sum32
     }
 
     /// Not 0: scalars with the same id have the same value but for `off`, packet pointers the same variable

@@ -179,6 +179,18 @@ pub(super) const AT_PACKET_END: i32 = -1;
 /// A packet pointer's range where it is known to lie beyond the packet's end.
 pub(super) const BEYOND_PACKET_END: i32 = -2;
 
+/// How a number relates to what its id stands for: numbers with the same id are that number, or sums of it and a
+/// constant, `Value::off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shift {
+    /// It is that number.
+    None,
+    /// It is the sum, modulo 2^64.
+    Sum64,
+    /// It is the sum modulo 2^32, zero-extended; and what the id stands for is less than 2^32.
+    Sum32,
+}
+
 /// What a register or a spilled slot holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Value {
@@ -188,14 +200,14 @@ pub(super) struct Value {
     pub nullable: bool,
     /// Pointers: what else is known of it.
     pub flags: Flags,
-    /// Scalars: whether it is `off` more than the scalars with the same id that say `false`.
-    pub shifted: bool,
-    /// Pointers: the constant part of the offset. Scalars: see `shifted`.
+    /// Scalars: how it relates to what its id stands for.
+    pub shift: Shift,
+    /// Pointers: the constant part of the offset. Scalars: see `shift`.
     pub off: i32,
     /// Scalars: the value. Pointers: the variable part of the offset.
     pub num: Scalar,
     /// Not 0: values with the same id were copied from each other. Scalars: they have the same value
-    /// but for `shifted`. Packet pointers: the same variable part. Nullable pointers: null together.
+    /// but for `shift`. Packet pointers: the same variable part. Nullable pointers: null together.
     pub id: u32,
     /// Packet pointers: bytes from offset 0 of this variable part that are known to exist.
     pub range: i32,
@@ -218,7 +230,7 @@ impl Value {
             kind,
             nullable: false,
             flags: Flags::NONE,
-            shifted: false,
+            shift: Shift::None,
             off: 0,
             num,
             id: 0,
@@ -305,7 +317,7 @@ impl Value {
     /// Forgets that other scalars are equal.
     pub const fn unlink(&mut self) {
         self.id = 0;
-        self.shifted = false;
+        self.shift = Shift::None;
         self.off = 0;
     }
 
@@ -319,7 +331,7 @@ impl Value {
         self.kind == other.kind
             && self.nullable == other.nullable
             && self.flags == other.flags
-            && self.shifted == other.shifted
+            && self.shift == other.shift
             && self.off == other.off
             && self.range == other.range
             && self.num == other.num
@@ -435,7 +447,7 @@ impl std::fmt::Display for Value {
             write!(f, "(r={})", self.range)?;
         }
         if self.id != 0 {
-            write!(f, "(id={}{})", self.id, if self.shifted { "+" } else { "" })?;
+            write!(f, "(id={}{})", self.id, if self.shift == Shift::None { "" } else { "+" })?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod journeys;
+mod links;
 mod proofs;
 
 use brolga_abi::{HelperId, NativeKind};

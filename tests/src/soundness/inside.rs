@@ -216,9 +216,7 @@ fn holds(value: ValueView<'_>, word: u64, exact: bool, concrete: &Concrete<'_, '
         if !exact {
             return true;
         }
-        let equal = value.id() == 0
-            || ids.agrees(value.id(), word.wrapping_sub(i64::from(value.off()).cast_unsigned()), true);
-        return equal && value.num().contains(word);
+        return value.num().contains(word) && (value.id() == 0 || related(value, word, ids));
     }
     if value.is_nullable() && !ids.agrees(value.id(), u64::from(word == 0), false) {
         return false;
@@ -227,6 +225,16 @@ fn holds(value: ValueView<'_>, word: u64, exact: bool, concrete: &Concrete<'_, '
         return true;
     }
     points(value, kind, word, concrete)
+}
+
+/// Whether a number is as far from those with its id as it says.
+fn related(value: ValueView<'_>, word: u64, ids: &mut Ids) -> bool {
+    let base = word.wrapping_sub(i64::from(value.off()).cast_unsigned());
+    if !value.wraps_at_32() {
+        return ids.agrees(value.id(), base, true);
+    }
+    // Both the sum and what its id stands for are less than 2^32.
+    word >> 32 == 0 && ids.agrees(value.id(), base & 0xffff_ffff, true)
 }
 
 /// Whether an address is where a pointer says.

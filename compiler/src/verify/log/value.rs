@@ -7,7 +7,7 @@ use crate::program::{KernelTypes, Program};
 use crate::verify::scalar::Scalar;
 use crate::verify::stack::Byte;
 use crate::verify::state::State;
-use crate::verify::value::{Flags, Kind, TypesOf, Value};
+use crate::verify::value::{Flags, Kind, Shift, TypesOf, Value};
 
 /// A value, written for a state whose executing function has the frame `depth`.
 pub(in crate::verify) struct Printed<'a> {
@@ -101,7 +101,7 @@ impl Display for Printed<'_> {
         };
         if value.id != 0 {
             attribute(f, format_args!("id={}", value.id))?;
-            if value.is_scalar() && value.shifted {
+            if value.is_scalar() && value.shift != Shift::None {
                 write!(f, "{:+}", value.off)?;
             }
         }

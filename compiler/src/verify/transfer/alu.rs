@@ -14,7 +14,23 @@ use crate::verify::planted::{Planted, is_planted};
 use crate::verify::refusal::name;
 use crate::verify::sanitation::Move;
 use crate::verify::scalar::Scalar;
-use crate::verify::value::{Kind, Value};
+use crate::verify::value::{Kind, Shift, Value};
+
+/// How a number relates to those that it was copied from when a constant is added to it or subtracted. `None`:
+/// that is not known. As Linux: what was moved once is not followed further, and sums of 32 bits only where the
+/// number fits them.
+fn shifted(op: AluOp, width: Width, value: &Value, by: Scalar) -> Option<(Shift, i32)> {
+    if !matches!(op, AluOp::Add | AluOp::Sub) || value.shift != Shift::None {
+        return None;
+    }
+    let (shift, by) = match width {
+        Width::W64 => (Shift::Sum64, i32::try_from(by.as_constant()?.cast_signed()).ok()?),
+        Width::W32 if value.num.umax() > u32::MAX.into() => return None,
+        Width::W32 => (Shift::Sum32, by.as_constant32()?.cast_signed()),
+    };
+    let off = if op == AluOp::Sub { by.checked_neg()? } else { by };
+    Some((shift, off))
+}
 
 /// Offsets of pointers stay below this in both directions (`BPF_MAX_VAR_OFF`).
 pub(in crate::verify) const MAX_OFFSET: i64 = 1 << 29;
@@ -101,7 +117,7 @@ impl Explorer<'_> {
         if !value.is_scalar() {
             return;
         }
-        if value.shifted {
+        if value.shift != Shift::None {
             value.unlink();
         }
         if value.id == 0 && value.num.as_constant().is_none() {
@@ -297,27 +313,23 @@ impl Explorer<'_> {
     fn numbers(&mut self, op: AluOp, width: Width, dst: Reg, reg: Option<Reg>, by: Scalar) {
         let aliases = reg == Some(dst);
         let value = self.state.reg_mut(dst);
+        let linked = if value.id == 0 || aliases || !self.options.privilege.may_use_bpf() {
+            None
+        } else {
+            shifted(op, width, value, by)
+        };
         value.num = if op == AluOp::Add && is_planted(self.options, Planted::Arithmetic) {
             value.num.add(by)
         } else {
             Scalar::alu(op, width, value.num, by)
         };
         value.origin = Some(self.at);
-        let by = by.as_constant().and_then(|by| i32::try_from(by).ok());
-        // `dst` stays a known distance from the numbers that it was copied from.
-        match by {
-            Some(by)
-                if self.options.privilege.may_use_bpf()
-                    && op == AluOp::Add
-                    && width == Width::W64
-                    && value.id != 0
-                    && !value.shifted
-                    && !aliases =>
-            {
-                value.shifted = !is_planted(self.options, Planted::Links);
-                value.off = by;
+        match linked {
+            Some((shift, off)) => {
+                value.shift = if is_planted(self.options, Planted::Links) { Shift::None } else { shift };
+                value.off = off;
             }
-            _ => value.unlink(),
+            None => value.unlink(),
         }
     }
 
@@ -456,7 +468,8 @@ impl Explorer<'_> {
         {
             return refuse(format!("math between {kind} pointer and {value} is not allowed"));
         }
-        if outside(value.off.into()) && value.is_pointer() {
+        // As Linux, which looks at what links numbers, too.
+        if outside(value.off.into()) {
             return refuse(format!("{kind} pointer offset {} is not allowed", value.off));
         }
         if smin == i64::MIN {

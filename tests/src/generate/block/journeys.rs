@@ -79,7 +79,7 @@ impl Block<'_> {
     }
 
     /// Reads or writes a byte of the own stack, `index` below where `r10 - 1` is, or of global data.
-    fn use_byte(&mut self, index: Reg, pointer: Reg) {
+    pub(super) fn use_byte(&mut self, index: Reg, pointer: Reg) {
         if self.rng.one_in(2) {
             self.text.mov(pointer, Reg::R10);
             self.text.add_imm(pointer, -1 - FARTHEST);

@@ -13,12 +13,12 @@ use crate::generate::{ARRAY, GLOBAL, HASH, PERCPU_ARRAY, SCALARS, Subprog, Subpr
 /// Registers that may hold anything for a while.
 const SCRATCH: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
 /// Slots of a function's own: below the scalars and the spilled pointers.
-const SLOT: i16 = -SCALARS - 16;
+pub(super) const SLOT: i16 = -SCALARS - 16;
 
 impl Block<'_> {
     /// One statement.
     pub fn proof(&mut self, nesting: u32) {
-        match self.rng.below(21) {
+        match self.rng.below(22) {
             0..=3 => self.bounded_access(),
             4 | 5 => self.joined_access(),
             6 | 7 => self.probe(),
@@ -30,6 +30,7 @@ impl Block<'_> {
             13 => self.call_back(nesting),
             14 => self.call_global(),
             15 => self.returned_index(),
+            16 => self.moved_copies(),
             _ => self.journey(),
         }
     }
@@ -74,7 +75,7 @@ impl Block<'_> {
     }
 
     /// Uses a number in 0..=hi as an offset, exactly at the edge of what is there.
-    fn use_index(&mut self, index: Reg, pointer: Reg, hi: i64, skip: Label) {
+    pub(super) fn use_index(&mut self, index: Reg, pointer: Reg, hi: i64, skip: Label) {
         let size = self.rng.pick(SIZES);
         let hi = (hi - self.dare()).max(0);
         let hi = i32::try_from(hi).expect("bounds are small");
@@ -165,7 +166,7 @@ impl Block<'_> {
     }
 
     /// Where an access was skipped or made: all registers that it used are numbers again.
-    fn leave_access(&mut self, index: Reg, pointer: Reg, skip: Label) {
+    pub(super) fn leave_access(&mut self, index: Reg, pointer: Reg, skip: Label) {
         self.text.place(skip);
         let other = self.another(index, pointer);
         self.init(pointer);
@@ -173,7 +174,7 @@ impl Block<'_> {
     }
 
     /// A limit of offsets.
-    fn limit(&mut self) -> i64 {
+    pub(super) fn limit(&mut self) -> i64 {
         i64::from(self.rng.pick(&[1, 3, 7, 8, 12, 15, 24, 31, 40]))
     }
 
@@ -266,40 +267,6 @@ impl Block<'_> {
         }
         self.text.place(skip);
         self.init(copy);
-    }
-
-    /// One number is bounded, another that was copied from it is used.
-    fn linked_access(&mut self) {
-        let (index, pointer) = self.scratch();
-        let copy = self.another(index, pointer);
-        let skip = self.text.label();
-        let limit = self.limit();
-        self.unknown(index);
-        let shift = i64::from(self.rng.below(4));
-        let cut = self.rng.one_in(3);
-        if cut {
-            self.text.alu(AluOp::And, index, Operand::Imm(0xffff));
-        }
-        if cut && self.rng.one_in(2) {
-            self.alu32(AluOp::Mov, copy, Operand::Reg(index));
-        } else {
-            self.text.mov(copy, index);
-        }
-        if shift > 0 {
-            self.text.add_imm(copy, i32::try_from(shift).expect("small"));
-        }
-        match self.rng.below(3) {
-            0 => self.branch_imm(Cond::Gt, Width::W64, index, limit, skip),
-            1 => self.branch_imm(Cond::Ge, Width::W64, index, limit + 1, skip),
-            _ => {
-                let fine = self.text.label();
-                self.branch_imm(Cond::Le, Width::W64, index, limit, fine);
-                self.text.jump(Insn::Ja { off: 0 }, skip);
-                self.text.place(fine);
-            }
-        }
-        self.use_index(copy, pointer, limit + shift, skip);
-        self.leave_access(index, pointer, skip);
     }
 
     /// A number is spilled, bounded or not, and filled again.
