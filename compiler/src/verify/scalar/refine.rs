@@ -173,7 +173,11 @@ fn without32(s: Scalar, x: u32) -> Option<Scalar> {
 }
 
 /// `lhs & rhs != 0`
+/// As Linux: nothing is learned unless one is a constant.
 fn common_bit(width: Width, lhs: Scalar, rhs: Scalar) -> Option<(Scalar, Scalar)> {
+    if !one_is_constant(width, &lhs, &rhs) {
+        return Some((lhs, rhs));
+    }
     let common = lhs.bits.max() & rhs.bits.max() & mask(width);
     if common == 0 {
         return None;
@@ -188,13 +192,26 @@ fn common_bit(width: Width, lhs: Scalar, rhs: Scalar) -> Option<(Scalar, Scalar)
 }
 
 /// `lhs & rhs == 0`
+/// As Linux: nothing is learned unless one is a constant.
 fn no_common_bit(width: Width, lhs: Scalar, rhs: Scalar) -> Option<(Scalar, Scalar)> {
+    if !one_is_constant(width, &lhs, &rhs) {
+        return Some((lhs, rhs));
+    }
     let (l, r) = (lhs.bits.value() & mask(width), rhs.bits.value() & mask(width));
     if l & r != 0 {
         return None;
     }
     // Where one certainly has a 1, the other has a 0.
     Some((told(lhs, Tnum::new(0, !r)), told(rhs, Tnum::new(0, !l))))
+}
+
+/// Whether one of two operands has one value only, as far as it is compared.
+fn one_is_constant(width: Width, lhs: &Scalar, rhs: &Scalar) -> bool {
+    let constant = |s: &Scalar| match width {
+        Width::W64 => s.as_constant().is_some(),
+        Width::W32 => s.as_constant32().is_some(),
+    };
+    constant(lhs) || constant(rhs)
 }
 
 /// With what was learned of bits. Where the range excludes them, bits alone are known: Linux decides this comparison by

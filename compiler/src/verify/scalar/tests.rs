@@ -668,3 +668,20 @@ fn knows_what_linux_knows() {
 fn is_small() {
     assert!(size_of::<Scalar>() <= 72, "the explorer copies it a lot");
 }
+
+#[test]
+fn common_bits_tell_something_where_one_side_is_a_constant() {
+    let bits = |value, mask| Scalar::from_bits(Tnum::new(value, mask));
+    let jset = |width, lhs, rhs| refine(Cond::Set, width, lhs, rhs);
+    // As Linux, which decides none of these.
+    for (lhs, rhs) in [(bits(0, 0xf0), bits(0, 0xf)), (bits(1, 0xf0), bits(1, 0xe))] {
+        let both = Branches { taken: Some((lhs, rhs)), fallthrough: Some((lhs, rhs)) };
+        assert_eq!((jset(Width::W64, lhs, rhs), jset(Width::W32, lhs, rhs)), (both, both));
+    }
+    assert_eq!(jset(Width::W64, bits(0, 0xf0), Scalar::constant(0xf)).taken, None);
+    assert_eq!(jset(Width::W64, Scalar::constant(1), bits(1, 0xf0)).fallthrough, None);
+    // A constant as far as it is compared.
+    let half = bits(1, 0xf_0000_0000);
+    assert_eq!(jset(Width::W32, bits(1, 0xf0), half).fallthrough, None);
+    assert!(jset(Width::W64, bits(1, 0xf0), half).fallthrough.is_some());
+}
