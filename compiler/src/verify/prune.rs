@@ -89,6 +89,8 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 struct Spot {
     nodes: Vec<NodeId>,
+    /// How many were ever made here.
+    made: u32,
     /// Where one differed last.
     differs: Option<Place>,
 }
@@ -147,6 +149,11 @@ impl Nodes {
         place
     }
 
+    /// How many checkpoints were ever made where a state stands.
+    pub fn made_at(&self, at: InsnIdx, state: &State) -> u32 {
+        self.places.get(&key_of(at, state)).map_or(0, |place| self.visited[*place].made)
+    }
+
     fn add(&mut self, node: Node, place: usize) -> NodeId {
         self.total += 1;
         self.bytes += size_of_state(&node.state);
@@ -161,7 +168,9 @@ impl Nodes {
             }
         };
         self.peak = self.peak.max(self.kept());
-        self.visited[place].nodes.push(id);
+        let spot = &mut self.visited[place];
+        spot.nodes.push(id);
+        spot.made += 1;
         id
     }
 

@@ -155,11 +155,18 @@ impl Explorer<'_> {
     /// state's own checkpoint, made just now, is not a round ago.
     pub(in crate::verify) fn widen_since_last_round(&self, state: &mut State, mut own: bool) {
         let mut node = self.parent.map(|id| self.nodes.get(id));
+        // A long path would be looked through in vain in each loop that it enters.
+        let is_own = own && node.is_some_and(|node| node.at == self.at);
+        if self.nodes.made_at(self.at, state) <= u32::from(is_own) {
+            return;
+        }
+        let same_calls = |known: &State| {
+            known.depth() == state.depth()
+                && known.frames().zip(state.frames()).all(|(a, b)| a.callsite == b.callsite)
+        };
         let old = loop {
             let Some(known) = node else { return };
-            let same_calls = known.state.depth() == state.depth()
-                && known.state.frames().zip(state.frames()).all(|(a, b)| a.callsite == b.callsite);
-            if known.at == self.at && same_calls && !std::mem::replace(&mut own, false) {
+            if known.at == self.at && same_calls(&known.state) && !std::mem::replace(&mut own, false) {
                 break known;
             }
             own = false;
