@@ -348,7 +348,7 @@ impl<'p> Explorer<'p> {
             Some(When::Now) | None => self.program.traits.sleepable,
         };
         self.entry = (frame, self.last_id);
-        self.guesses.clear();
+        self.guesses.clear(self.processed);
         self.start();
         loop {
             let ended = match self.step() {

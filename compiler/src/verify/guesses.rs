@@ -18,9 +18,16 @@ pub(super) struct Guesses {
     off: bool,
     /// What was known before the first: facts, and how many functions were to be called later.
     before: Option<Box<(Collector, usize)>>,
-    /// Instructions processed in vain.
+    /// Instructions processed before the function.
+    began: u32,
+    /// Instructions processed in vain, of all functions.
     pub wasted: u32,
+    /// Instructions of which facts were copied, of all functions.
+    copied: usize,
 }
+
+/// How much is copied before no more functions are explored with guesses: eight times the largest program.
+const MAX_COPIED: usize = 8 << 20;
 
 impl Guesses {
     /// Whether guesses were made, so that what is found may be wrong.
@@ -28,21 +35,25 @@ impl Guesses {
         self.before.is_some()
     }
 
-    /// The next function.
-    pub fn clear(&mut self) {
-        (self.off, self.before) = (false, None);
+    /// The next function, when so many instructions were processed.
+    pub fn clear(&mut self, processed: u32) {
+        (self.off, self.before, self.began) = (false, None, processed);
     }
 }
 
 impl Explorer<'_> {
     /// Whether a path may stop on a guess.
     pub(super) fn may_guess(&self) -> bool {
-        !self.guesses.off && self.parent.is_some()
+        let guesses = &self.guesses;
+        // What is done in vain is bounded like what is done at all.
+        let affordable = guesses.wasted < self.options.instruction_budget && guesses.copied < MAX_COPIED;
+        !guesses.off && self.parent.is_some() && (affordable || guesses.were_made())
     }
 
     /// A path stops on a guess.
     pub(super) fn guess(&mut self) {
         if !self.guesses.were_made() {
+            self.guesses.copied += self.program.insns.len();
             self.guesses.before = Some(Box::new((self.facts.clone(), self.later.len())));
         }
     }
@@ -65,7 +76,7 @@ impl Explorer<'_> {
             self.facts = before.0;
         }
         self.guesses.off = true;
-        self.guesses.wasted = self.processed;
+        self.guesses.wasted = self.guesses.wasted.saturating_add(self.processed - self.guesses.began);
         self.forget_ways();
         if let Some(observer) = &mut self.observer {
             observer.begin_again();
@@ -81,7 +92,9 @@ mod tests {
     use brolga_abi::ProgramKind;
 
     use crate::diag::Code;
+    use crate::program::Program;
     use crate::verify::tests::{code, judge, program};
+    use crate::verify::{Options, verify};
 
     /// `r6` is set to something else before `join`, where it does not seem to matter: only the round after one in which
     /// `r7` was set uses it as an offset, and that way through the loop is explored last.
@@ -121,6 +134,42 @@ mod tests {
         // As in Linux, numbers that change from round to round are forgotten.
         assert_eq!(code(&with("-600")), Code::PointerOffset);
         assert!(judge(&with("-8")).is_ok());
+    }
+
+    /// So many global functions in each of which a guess is wrong, though nothing is unsafe.
+    fn guessing_wrong(functions: usize) -> Program {
+        let checked = "if r6 s< -8 goto idle
+            if r6 s> -1 goto idle
+            r1 = r10";
+        let body = LATE_USE.replace("r1 = r10", checked).replace("OTHER", "-4");
+        let mut text = String::new();
+        (0..functions).for_each(|index| text += &format!("call f{index}\n"));
+        text += "r0 = 0\nexit\n";
+        for index in 0..functions {
+            let mut body = body.clone();
+            for label in ["round", "idle", "back", "join", "other", "step", "out"] {
+                body = body.replace(&format!("{label}:"), &format!("{label}{index}:"));
+                body = body.replace(&format!("goto {label}\n"), &format!("goto {label}{index}\n"));
+                body = body.replace(&format!("may_goto {label}\n"), &format!("may_goto {label}{index}\n"));
+            }
+            text += &format!("f{index}:\n{body}\n");
+        }
+        let mut program = program(ProgramKind::Xdp, &text);
+        program.subprogs.iter_mut().skip(1).for_each(|subprog| subprog.global = true);
+        program
+    }
+
+    #[test]
+    fn what_is_explored_in_vain_is_bounded() {
+        let within = |functions, instruction_budget| {
+            verify(&guessing_wrong(functions), &Options { instruction_budget, ..Options::default() })
+        };
+        let processed = |functions| within(functions, 1_000_000).expect("accepted").stats.processed;
+        let one = processed(2) - processed(1);
+        // More than half of it counts: what was begun again is explored longer than before.
+        assert!(within(20, 20 * one).is_ok());
+        let refused = within(20, 10 * one).expect_err("the budget is for all functions");
+        assert_eq!(refused.diagnostics[0].code, Code::TooComplex);
     }
 
     #[test]
