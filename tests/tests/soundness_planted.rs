@@ -67,3 +67,9 @@ fn careless_ids_are_found() {
     let failure = found(Planted::Ids, 100_000);
     assert!(!failure.what.contains("without pruning"), "{failure}");
 }
+
+#[test]
+fn wrong_guesses_are_found() {
+    let failure = found_in(Planted::Guesses, 100_000, 60);
+    assert!(!failure.what.contains("without pruning"), "{failure}");
+}

@@ -27,6 +27,7 @@ fn what_the_verifier_knows_holds() {
     assert!(report.checked.prunes > report.runs / 4, "few runs cross a prune point: {report}");
     assert!(report.checked.left < report.runs / 10, "many runs leave what was explored: {report}");
     assert!(report.checked.steps > report.executed, "{report}");
+    assert!(report.taken_back > 0, "guesses are never wrong: {report}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub enum Planted {
     Ids,
     /// Precision: what was spilled is not followed further back.
     Spills,
+    /// Loops: what was guessed is taken for right.
+    Guesses,
 }
 
 /// Whether a mistake is to be made.

@@ -6,6 +6,7 @@ mod bounds;
 mod journeys;
 mod links;
 mod proofs;
+mod rounds;
 
 use brolga_abi::{HelperId, NativeKind};
 use brolga_compiler::isa::{
@@ -149,6 +150,9 @@ impl Block<'_> {
     pub fn statement(&mut self, nesting: u32) {
         if self.profile == Profile::Proofs && !self.rng.one_in(3) {
             return self.proof(nesting);
+        }
+        if self.profile == Profile::Rounds && self.rng.one_in(2) {
+            return self.rounds();
         }
         match self.rng.below(24) {
             0..=6 => self.arithmetic(),

@@ -75,6 +75,9 @@ pub enum Profile {
     Results,
     /// Besides, what a verifier must think about: ranges, links, spills, joins, loops, callbacks, global functions.
     Proofs,
+    /// Loops that end by themselves, in which what is relied on changes. Not for asking a kernel: Linux 6.18 reads memory
+    /// that is not its verifier's when it judges some of them.
+    Rounds,
 }
 
 /// The program of a seed.
@@ -99,7 +102,7 @@ pub fn generate_with(seed: u64, profile: Profile) -> Generated {
     }
     let mut text = Text::default();
     let mut subprogs = Vec::new();
-    let manner = (profile, profile == Profile::Proofs && rng.one_in(4));
+    let manner = (profile, profile != Profile::Results && rng.one_in(4));
     main(&mut rng, &mut text, kind, manner, &mut subprogs);
     // Subprograms may call those that come after them; each call makes a new one while it is cheap.
     let mut at = 0;
@@ -145,6 +148,8 @@ pub(crate) enum SubprogKind {
     Writer,
     /// A helper calls it; it counts in its caller's stack.
     Counter,
+    /// A helper calls it; it is one round of a loop.
+    Rounds,
     /// It is verified apart.
     Global,
 }
@@ -193,9 +198,13 @@ fn main(
     let statements = match profile {
         Profile::Results => 4 + block.rng.below(24),
         Profile::Proofs => 1 + block.rng.below(6),
+        Profile::Rounds => 1,
     };
     for _ in 0..statements {
         block.statement(0);
+    }
+    if profile == Profile::Rounds {
+        block.rounds();
     }
     if profile == Profile::Results {
         block.mix();
@@ -215,7 +224,7 @@ fn body(
     let out = text.label();
     match subprog.kind {
         SubprogKind::Static | SubprogKind::Index | SubprogKind::Reader | SubprogKind::Writer => {}
-        SubprogKind::Callback | SubprogKind::Counter => text.mov(Reg::R1, Reg::R2),
+        SubprogKind::Callback | SubprogKind::Counter | SubprogKind::Rounds => text.mov(Reg::R1, Reg::R2),
         SubprogKind::Global => {
             text.mov_imm(Reg::R0, 0);
             text.branch(Cond::Eq, Width::W64, Reg::R1, Operand::Imm(0), out);
@@ -239,13 +248,14 @@ fn body(
         (SubprogKind::Reader, _) => block.reader_body(),
         (SubprogKind::Writer, _) => block.writer_body(),
         (SubprogKind::Counter, _) => block.counter_body(),
+        (SubprogKind::Rounds, _) => block.rounds_body(),
         (_, Profile::Results) => {
             for _ in 0..2 + block.rng.below(6) {
                 block.statement(1);
             }
             block.mix();
         }
-        (_, Profile::Proofs) => {
+        (_, Profile::Proofs | Profile::Rounds) => {
             block.after_call();
             for _ in 0..1 + block.rng.below(3) {
                 block.statement(1);

@@ -85,6 +85,8 @@ pub struct Graph {
     pub partial: bool,
     /// How many paths stopped at a state that covers them.
     pub pruned: usize,
+    /// How often a function was begun again since a guess was wrong, or may have been.
+    pub begun_again: u64,
 }
 
 /// Records a verification.
@@ -128,6 +130,7 @@ impl Observer for Recorder<'_> {
     }
 
     fn begin_again(&mut self) {
+        self.graph.begun_again += 1;
         if let Some((_, start)) = self.graph.entries.pop() {
             self.graph.nodes.truncate(start);
         }

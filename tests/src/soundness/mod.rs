@@ -17,7 +17,8 @@ pub mod walk;
 
 use std::fmt;
 
-use brolga_compiler::isa::{Insn, InsnIdx, NoNames, listing};
+use brolga_abi::HelperId;
+use brolga_compiler::isa::{CallTarget, Insn, InsnIdx, NoNames, listing};
 use brolga_compiler::program::SubprogId;
 use brolga_compiler::verify::{Options, Privilege, Pruning, verify_observed};
 
@@ -74,6 +75,8 @@ pub struct Report {
     pub programs: u64,
     /// Programs that were accepted.
     pub accepted: u64,
+    /// Accepted programs in which a guess about a loop was taken back.
+    pub taken_back: u64,
     /// Runs of accepted programs.
     pub runs: u64,
     /// Different paths that they took.
@@ -91,10 +94,11 @@ impl fmt::Display for Report {
         let c = &self.checked;
         write!(
             f,
-            "{} programs, {} accepted, {} program-runs on {} paths, {} instructions executed; {} steps, {} values, {} \
+            "{} programs, {} accepted ({} after a guess was taken back), {} program-runs on {} paths, {} instructions executed; {} steps, {} values, {} \
              facts and {} prune points checked; {} walks left a partial exploration",
             self.programs,
             self.accepted,
+            self.taken_back,
             self.runs,
             self.paths,
             self.executed,
@@ -134,7 +138,9 @@ impl fmt::Display for Failure {
 #[must_use]
 pub fn program_of(seed: u64) -> Generated {
     match seed % 8 {
-        3 | 5 => mutated_with(seed, Profile::Proofs),
+        1 | 7 => generate_with(seed, Profile::Rounds),
+        3 => mutated_with(seed, Profile::Proofs),
+        5 => mutated_with(seed, Profile::Rounds),
         6 => generate_with(seed, Profile::Results),
         _ => generate_with(seed, Profile::Proofs),
     }
@@ -209,24 +215,41 @@ pub fn check_given(
     let mut pruned = Recorder::new(program);
     let accepted = verify_observed(program, options, &mut pruned).ok()?;
     report.accepted += 1;
+    report.taken_back += u64::from(pruned.graph.begun_again > 0);
     let mut whole = Recorder::new(program);
     let all = Options { pruning: Pruning::Off, instruction_budget: BUDGET, ..options.clone() };
     let _ = verify_observed(program, &all, &mut whole);
     let subprogs: Vec<SubprogId> = (0..program.insns.len())
         .map(|at| program.subprog_of(InsnIdx(u32::try_from(at).expect("programs are small"))))
         .collect();
+    // Of a loop that ends by itself one gets to know nothing but the first rounds so.
+    let endless = whole.graph.partial && program.insns.iter().any(ends_by_itself);
+    let mut graphs = vec![("with pruning", &pruned.graph)];
+    if !endless {
+        graphs.insert(0, ("without pruning", &whole.graph));
+    }
     let subject = Subject {
         claims: Claims { program, facts: &accepted.facts, subprogs: &subprogs },
-        graphs: [&whole.graph, &pruned.graph],
+        graphs,
         reads_unwritten: options.privilege.may_learn_addresses(),
     };
     subject.run_all(given, inputs, report)
 }
 
+/// Whether a loop through an instruction goes on until something outside of the program ends it.
+fn ends_by_itself(insn: &Insn) -> bool {
+    let number = HelperId::Loop.info().number;
+    match *insn {
+        Insn::MayGoto { .. } => true,
+        Insn::Call(CallTarget::Helper(called)) => called == number,
+        _ => false,
+    }
+}
+
 /// A verified program.
 struct Subject<'a> {
     claims: Claims<'a>,
-    graphs: [&'a Graph; 2],
+    graphs: Vec<(&'static str, &'a Graph)>,
     /// Whether the program may read stack that it has not written.
     reads_unwritten: bool,
 }
@@ -264,15 +287,15 @@ impl Subject<'_> {
     fn run(&self, run: &mut Stepper<'_>, report: &mut Report) -> Result<u64, String> {
         let checked = &mut report.checked;
         let program = self.claims.program;
-        let mut walks = self.graphs.map(|graph| Walk::new(graph, program, run));
-        let names = ["without pruning", "with pruning"];
+        let mut walks: Vec<_> =
+            self.graphs.iter().map(|(name, graph)| (*name, Walk::new(graph, program, run))).collect();
         let mut path = 0u64;
         for _ in 0..FUEL {
             let (at, depth) = (run.at(), run.depth());
             if let Some(wrong) = self.claims.before(run, &mut checked.facts) {
                 return Err(wrong);
             }
-            for (walk, name) in walks.iter_mut().zip(names) {
+            for (name, walk) in &mut walks {
                 walk.look(run, checked).map_err(|wrong| format!("{name}: {wrong}"))?;
             }
             report.executed += 1;
@@ -295,7 +318,7 @@ impl Subject<'_> {
             if let Some(wrong) = self.claims.after(at, run.at(), &mut checked.facts) {
                 return Err(wrong);
             }
-            for (walk, name) in walks.iter_mut().zip(names) {
+            for (name, walk) in &mut walks {
                 walk.follow(at, depth, run, checked).map_err(|wrong| format!("{name}: {wrong}"))?;
             }
         }

@@ -192,7 +192,7 @@ impl Block<'_> {
     }
 
     /// Paths come together with different numbers, which count later.
-    fn joined_access(&mut self) {
+    pub(super) fn joined_access(&mut self) {
         let (index, pointer) = self.scratch();
         let (skip, other, joined) = (self.text.label(), self.text.label(), self.text.label());
         let limit = self.limit();
