@@ -5,9 +5,8 @@
 //! be equal but must correspond one to one. Forgetting to compare something here is how a verifier
 //! becomes unsound, so every kind answers for itself.
 
-use super::liveness::{Live, Liveness, Through};
+use super::liveness::{Live, Liveness};
 use super::objects::{Object, What};
-use super::obligations::RegSet;
 use super::prune::{Marks, Node};
 use super::stack::{Byte, SLOT, Slot};
 use super::state::{Frame, MAX_FRAMES, Place, State};
@@ -120,27 +119,17 @@ pub(super) fn live_in(live: &Liveness, state: &State, at: InsnIdx) -> [Live; MAX
         let mut through = live.through(at);
         for index in (0..depth).rev() {
             let callee = state.frame(index + 1);
-            lives[index] = live_in_caller(live, callee, lives[index + 1], &through);
-            through = through_in_caller(live, callee, &through);
+            (lives[index], through) = match callee.callsite {
+                Some(call) => {
+                    let calls_back = callee.callback.is_some();
+                    let known = live.during_call(call, calls_back, &through);
+                    (known, live.through_during_call(call, calls_back, &through))
+                }
+                None => (lives[index + 1], through),
+            };
         }
     }
     lives
-}
-
-/// What is live in the frame that called one of which this is live, and through the arguments of which this is read.
-fn live_in_caller(live: &Liveness, callee: &Frame, known: Live, through: &Through) -> Live {
-    match callee.callsite {
-        Some(call) => live.during_call(call, callee.callback.is_some(), through),
-        None => known,
-    }
-}
-
-/// The same of what is read through the arguments of the frame that called.
-fn through_in_caller(live: &Liveness, callee: &Frame, through: &Through) -> Through {
-    match callee.callsite {
-        Some(call) => live.through_during_call(call, callee.callback.is_some(), through),
-        None => *through,
-    }
 }
 
 impl<'a> Match<'a> {
@@ -206,13 +195,11 @@ impl<'a> Match<'a> {
         let (new, live) = (self.new.top(), self.top);
         match place {
             Place::Reg(reg) => {
-                let precise = marks.regs & RegSet::of(reg).0 != 0;
-                !live.regs.contains(reg) || self.values(old.reg(reg), new.reg(reg), precise)
+                !live.regs.contains(reg) || self.values(old.reg(reg), new.reg(reg), marks.has(place))
             }
             Place::Slot(slot) => {
                 let compared = live.slots >> slot & 1 != 0 && slot < old.stack.depth();
-                let precise = marks.slots >> slot & 1 != 0;
-                !compared || self.slots(old.stack.slot(slot), new.stack.slot(slot), precise)
+                !compared || self.slots(old.stack.slot(slot), new.stack.slot(slot), marks.has(place))
             }
         }
     }
@@ -220,10 +207,10 @@ impl<'a> Match<'a> {
     fn frames(&mut self, (old, new): (&Frame, &Frame), live: Live, marks: Marks, is_top: bool) -> bool {
         let self_exact = self.exactness == Exactness::Same;
         for reg in live.regs.iter().filter(|r| *r != Reg::R10) {
-            let precise = marks.regs & RegSet::of(reg).0 != 0;
-            if !self.values(old.reg(reg), new.reg(reg), precise) {
+            let place = Place::Reg(reg);
+            if !self.values(old.reg(reg), new.reg(reg), marks.has(place)) {
                 if is_top {
-                    self.differs = Some(Place::Reg(reg));
+                    self.differs = Some(place);
                 }
                 return false;
             }
@@ -259,10 +246,10 @@ impl<'a> Match<'a> {
             if old.stack.shares(&new.stack, index) && !(slot.is_spill() && slot.spill.has_ids()) {
                 continue;
             }
-            let precise = marks.slots & (1 << index) != 0;
-            if !self.slots(slot, new.stack.slot(index), precise) {
+            let place = Place::Slot(index);
+            if !self.slots(slot, new.stack.slot(index), marks.has(place)) {
                 if is_top {
-                    self.differs = Some(Place::Slot(index));
+                    self.differs = Some(place);
                 }
                 return false;
             }

@@ -393,8 +393,7 @@ impl<'p> Explorer<'p> {
     /// Goes on with a way left for later, if there is one.
     fn resume(&mut self) -> bool {
         let Some(pending) = self.pending.pop() else { return false };
-        let ended = std::mem::replace(&mut self.state, pending.state);
-        self.nodes.spare.take(ended);
+        self.go_on_in(pending.state);
         self.at = pending.at;
         self.parent = pending.parent;
         self.events = pending.events;
@@ -430,6 +429,12 @@ impl<'p> Explorer<'p> {
         if !self.later.iter().any(same) {
             self.later.push(frame);
         }
+    }
+
+    /// The path goes on in another state; nobody needs the one that it had.
+    pub fn go_on_in(&mut self, state: Box<State>) {
+        let ended = std::mem::replace(&mut self.state, state);
+        self.nodes.spare.take(ended);
     }
 
     /// A copy of the current state.

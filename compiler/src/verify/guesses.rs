@@ -6,7 +6,7 @@
 //! something is found before that is known, the function is explored again without guesses: whatever is decided in the
 //! end was decided by what is known, and what was seen before is forgotten.
 
-use super::equal::{Exactness, Match};
+use super::equal::{Exactness, IdMap, Match};
 use super::explore::Explorer;
 use super::facts::Collector;
 use super::loops::Edge;
@@ -60,17 +60,14 @@ impl Explorer<'_> {
     }
 
     /// Whether a path that ended in a loop is covered by what is known of it now.
-    pub(super) fn is_right(&mut self, edge: &Edge) -> bool {
+    pub(super) fn is_right(&self, edge: &Edge) -> bool {
         let Some(state) = &edge.guess else { return true };
         if is_planted(self.options, Planted::Guesses) {
             return true;
         }
-        let ids = std::mem::take(&mut self.nodes.ids);
         let node = self.nodes.get(edge.to);
-        let mut comparison = Match::new((state, node.at), &self.live, self.rules(), ids, None);
-        let covered = comparison.covers(node, Exactness::Precise);
-        (self.nodes.ids, _) = comparison.end();
-        covered
+        Match::new((state, node.at), &self.live, self.rules(), IdMap::default(), None)
+            .covers(node, Exactness::Precise)
     }
 
     /// Forgets what was seen of the function and begins it again, without guesses.

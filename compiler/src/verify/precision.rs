@@ -221,14 +221,6 @@ impl Wanted {
         had
     }
 
-    fn has_place(&self, frame: usize, place: Place) -> bool {
-        let marks = &self.marks[frame];
-        match place {
-            Place::Reg(reg) => marks.regs & RegSet::of(reg).0 != 0,
-            Place::Slot(slot) => marks.slots & (1 << slot) != 0,
-        }
-    }
-
     fn add_place(&mut self, frame: usize, place: Place) {
         let marks = &mut self.marks[frame];
         match place {
@@ -241,7 +233,7 @@ impl Wanted {
     fn link(&mut self, links: Option<&Links>) {
         let Some(links) = links else { return };
         let reaches = |frame: usize| frame <= self.frame;
-        if links.iter().any(|(frame, place)| reaches(frame) && self.has_place(frame, place)) {
+        if links.iter().any(|(frame, place)| reaches(frame) && self.marks[frame].has(place)) {
             let frames = self.frame;
             for (frame, place) in links.iter().filter(|(frame, _)| *frame <= frames) {
                 self.add_place(frame, place);

@@ -165,6 +165,11 @@ fn holds(privilege: Privilege, capability: Capability) -> bool {
     }
 }
 
+/// Whether programs of a kind look at the kernel from outside: those need `CAP_PERFMON`.
+pub(super) fn looks_at_kernel(kind: ProgramKind) -> bool {
+    kind_needs(kind) == Capability::Perfmon
+}
+
 fn capability_name(capability: Capability) -> &'static str {
     match capability {
         Capability::None => "no capability",

@@ -45,6 +45,14 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// Whether a place is among them.
+    pub const fn has(&self, place: Place) -> bool {
+        match place {
+            Place::Reg(reg) => self.regs & RegSet::of(reg).0 != 0,
+            Place::Slot(slot) => self.slots >> slot & 1 != 0,
+        }
+    }
+
     /// Adds others; true: there were none but known ones.
     pub const fn add(&mut self, new: Self) -> bool {
         let covered = new.regs & !self.regs == 0 && new.slots & !self.slots == 0;
@@ -105,7 +113,7 @@ pub(super) struct Nodes {
     /// The checkpoints that states are compared with.
     visited: Vec<Spot>,
     /// Memory for comparisons.
-    pub ids: IdMap,
+    ids: IdMap,
     /// Loops that are not fully explored.
     pub loops: Loops,
     /// States to be used again.
@@ -481,7 +489,7 @@ impl Explorer<'_> {
             marks: self.nodes.loops.marks(),
             segment: self.has_loops.then(|| Rc::new(self.segment())),
             precise: vec![Marks::default(); self.state.depth() + 1],
-            state: self.nodes.spare.copy(&self.state),
+            state: self.copy(),
             at: self.at,
             parent: self.parent,
             trail: self.trail.len(),

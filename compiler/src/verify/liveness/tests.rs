@@ -3,7 +3,7 @@
 use brolga_abi::ProgramKind;
 
 use super::*;
-use crate::isa::{AluOp, CallTarget, Insn, Operand, Reg, Size, Width};
+use crate::isa::{AluOp, CallTarget, Cond, Insn, Operand, Reg, Size, Width};
 
 fn liveness(insns: Vec<Insn>) -> Liveness {
     let program = Program::from_insns("test", ProgramKind::Xdp, insns, Vec::new().into());
@@ -15,6 +15,15 @@ fn liveness(insns: Vec<Insn>) -> Liveness {
 
 fn mov(dst: Reg, src: Operand) -> Insn {
     Insn::Alu { op: AluOp::Mov, width: Width::W64, dst, src }
+}
+
+fn add(dst: Reg, src: Operand) -> Insn {
+    Insn::Alu { op: AluOp::Add, width: Width::W64, dst, src }
+}
+
+/// A branch over the next instruction.
+fn skip_if_zero(dst: Reg) -> Insn {
+    Insn::Branch { cond: Cond::Eq, width: Width::W64, dst, src: Operand::Imm(0), off: 1 }
 }
 
 fn store(off: i16) -> Insn {
@@ -36,18 +45,18 @@ fn a_slot_lives_from_store_to_load() {
 
 #[test]
 fn an_unknown_pointer_reads_every_slot() {
-    let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Reg(Reg::R1) };
-    let live = liveness(vec![mov(Reg::R2, Operand::Reg(Reg::R10)), add, load(Reg::R2, 0), Insn::Exit]);
+    let add_to = add(Reg::R2, Operand::Reg(Reg::R1));
+    let live = liveness(vec![mov(Reg::R2, Operand::Reg(Reg::R10)), add_to, load(Reg::R2, 0), Insn::Exit]);
     assert_eq!(live.before(InsnIdx(0)).slots, u64::MAX);
     assert_eq!(live.before(InsnIdx(2)).regs, RegSet::of(Reg::R2));
 }
 
 /// `main` hands `r10 - 16` to a function with this body, whose first instruction is the fifth.
 fn handing_over(body: Vec<Insn>) -> Liveness {
-    let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Imm(-16) };
+    let add_to = add(Reg::R1, Operand::Imm(-16));
     let call = Insn::Call(CallTarget::Subprog(2));
     let mut insns =
-        vec![mov(Reg::R1, Operand::Reg(Reg::R10)), add, call, mov(Reg::R0, Operand::Imm(0)), Insn::Exit];
+        vec![mov(Reg::R1, Operand::Reg(Reg::R10)), add_to, call, mov(Reg::R0, Operand::Imm(0)), Insn::Exit];
     insns.extend(body);
     liveness(insns)
 }
@@ -64,7 +73,7 @@ fn what_a_callee_has_read_through_an_argument_is_dead() {
     let at = |at| live.during_call(InsnIdx(2), false, &live.through(InsnIdx(at))).slots;
     assert_eq!([at(5), at(6), at(7)], [0b1, 0, 0]);
     // Nothing is said of arguments one by one where the pointer may come from several.
-    let pick = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Reg(Reg::R1) };
+    let pick = add(Reg::R2, Operand::Reg(Reg::R1));
     let live = handing_over(vec![load(Reg::R1, 8), pick, load(Reg::R2, 0), Insn::Exit]);
     let at = |at| live.during_call(InsnIdx(2), false, &live.through(InsnIdx(at))).slots;
     assert_eq!([at(6), at(7), at(8)], [u64::MAX, u64::MAX, 0]);
@@ -128,17 +137,11 @@ fn what_a_callee_perhaps_overwrites_lives() {
     let live = handing_over(vec![spill, fill, write(Reg::R3, Size::DW, 0), last, Insn::Exit]);
     assert_eq!(during(&live, [7, 8]), [0b10, 0b10]);
     // Nor is it said which argument this is.
-    let pick = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R3, src: Operand::Reg(Reg::R1) };
+    let pick = add(Reg::R3, Operand::Reg(Reg::R1));
     let live = handing_over(vec![pick, write(Reg::R3, Size::DW, 0), last, Insn::Exit]);
     assert_eq!(during(&live, [6, 7]), [0b10, 0b10]);
     // On one of two ways only.
-    let skip = Insn::Branch {
-        cond: crate::isa::Cond::Eq,
-        width: Width::W64,
-        dst: Reg::R2,
-        src: Operand::Imm(0),
-        off: 1,
-    };
+    let skip = skip_if_zero(Reg::R2);
     let live = handing_over(vec![skip, write(Reg::R1, Size::DW, 0), last, Insn::Exit]);
     assert_eq!(during(&live, [5, 6, 7]), [0b10, 0, 0b10]);
 }
@@ -151,7 +154,7 @@ fn calling_back(body: Vec<Insn>) -> Liveness {
         Insn::LoadImm64 { dst: Reg::R2, imm: crate::isa::Imm64::Func(8) },
         Insn::SecondSlot,
         mov(Reg::R3, Operand::Reg(Reg::R10)),
-        Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R3, src: Operand::Imm(-16) },
+        add(Reg::R3, Operand::Imm(-16)),
         set(Reg::R4, 0),
         Insn::Call(CallTarget::Helper(brolga_abi::HelperId::Loop.info().number)),
         set(Reg::R0, 0),
@@ -183,27 +186,21 @@ fn a_callee_reads_what_it_loads_through_an_argument() {
     let live = handing_over(vec![load(Reg::R1, 8), Insn::Exit]);
     assert_eq!(entering(&live), 0b1);
     assert_eq!(live.before(InsnIdx(3)).slots, 0);
-    let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Imm(-8) };
-    let live = handing_over(vec![add, load(Reg::R1, 0), Insn::Exit]);
+    let add_to = add(Reg::R1, Operand::Imm(-8));
+    let live = handing_over(vec![add_to, load(Reg::R1, 0), Insn::Exit]);
     assert_eq!(entering(&live), 0b100);
 }
 
 #[test]
 fn a_pointer_to_one_of_two_slots_reads_both_and_overwrites_neither() {
-    let add = |imm| Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Imm(imm) };
-    let skip = Insn::Branch {
-        cond: crate::isa::Cond::Eq,
-        width: Width::W64,
-        dst: Reg::R1,
-        src: Operand::Imm(0),
-        off: 1,
-    };
+    let moved_by = |imm| add(Reg::R2, Operand::Imm(imm));
+    let skip = skip_if_zero(Reg::R1);
     let moved = |last| {
         liveness(vec![
             mov(Reg::R2, Operand::Reg(Reg::R10)),
-            add(-8),
+            moved_by(-8),
             skip,
-            add(-16),
+            moved_by(-16),
             last,
             load(Reg::R10, -24),
             Insn::Exit,
@@ -212,10 +209,10 @@ fn a_pointer_to_one_of_two_slots_reads_both_and_overwrites_neither() {
     assert_eq!(moved(load(Reg::R2, 0)).before(InsnIdx(4)).slots, 0b101);
     let write = Insn::Store { size: Size::DW, base: Reg::R2, off: 0, src: Operand::Imm(0) };
     assert_eq!(moved(write).before(InsnIdx(4)).slots, 0b100);
-    let many = |n: i32| add(-8 * n);
+    let many = |n: i32| moved_by(-8 * n);
     let live = liveness(vec![
         mov(Reg::R2, Operand::Reg(Reg::R10)),
-        add(-8),
+        moved_by(-8),
         skip,
         many(1),
         skip,
@@ -232,24 +229,18 @@ fn a_pointer_to_one_of_two_slots_reads_both_and_overwrites_neither() {
 
 #[test]
 fn what_is_a_pointer_on_one_way_only_reads_its_slot_and_overwrites_none() {
-    let add = |imm| Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Imm(imm) };
-    let skip = Insn::Branch {
-        cond: crate::isa::Cond::Eq,
-        width: Width::W64,
-        dst: Reg::R1,
-        src: Operand::Imm(0),
-        off: 1,
-    };
+    let moved_by = |imm| add(Reg::R2, Operand::Imm(imm));
+    let skip = skip_if_zero(Reg::R1);
     let other = mov(Reg::R2, Operand::Reg(Reg::R1));
     let with = |last| {
-        let start = [mov(Reg::R2, Operand::Reg(Reg::R10)), add(-8), skip, other, add(-8)];
+        let start = [mov(Reg::R2, Operand::Reg(Reg::R10)), moved_by(-8), skip, other, moved_by(-8)];
         liveness([&start[..], &[last, load(Reg::R10, -16), Insn::Exit]].concat())
     };
     assert_eq!(with(load(Reg::R2, 0)).before(InsnIdx(4)).slots, 0b10);
     assert_eq!(with(load(Reg::R2, 8)).before(InsnIdx(4)).slots, 0b11);
     assert_eq!(with(write(Reg::R2, Size::DW, 0)).before(InsnIdx(4)).slots, 0b10);
     // Once it is added to another pointer it may be anywhere.
-    let sum = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Reg(Reg::R10) };
+    let sum = add(Reg::R2, Operand::Reg(Reg::R10));
     assert_eq!(with(sum).before(InsnIdx(4)).slots, 0b10);
     let live =
         liveness(vec![mov(Reg::R2, Operand::Reg(Reg::R10)), skip, other, sum, load(Reg::R2, 0), Insn::Exit]);
@@ -258,18 +249,22 @@ fn what_is_a_pointer_on_one_way_only_reads_its_slot_and_overwrites_none() {
 
 #[test]
 fn a_callee_may_read_anything_through_an_argument_that_it_moves_about() {
-    let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Reg(Reg::R2) };
-    let live = handing_over(vec![add, load(Reg::R1, 8), Insn::Exit]);
+    let add_to = add(Reg::R1, Operand::Reg(Reg::R2));
+    let live = handing_over(vec![add_to, load(Reg::R1, 8), Insn::Exit]);
     assert_eq!(entering(&live), u64::MAX);
 }
 
 #[test]
 fn pointers_that_are_moved_far_away_are_lost() {
-    let add = |imm| Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R1, src: Operand::Imm(imm) };
-    let live = handing_over(vec![add(i32::MIN), load(Reg::R1, 8), Insn::Exit]);
+    let moved_by = |imm| add(Reg::R1, Operand::Imm(imm));
+    let live = handing_over(vec![moved_by(i32::MIN), load(Reg::R1, 8), Insn::Exit]);
     assert_eq!(entering(&live), u64::MAX);
-    let live =
-        liveness(vec![mov(Reg::R1, Operand::Reg(Reg::R10)), add(i32::MIN), load(Reg::R1, 0), Insn::Exit]);
+    let live = liveness(vec![
+        mov(Reg::R1, Operand::Reg(Reg::R10)),
+        moved_by(i32::MIN),
+        load(Reg::R1, 0),
+        Insn::Exit,
+    ]);
     assert_eq!(live.before(InsnIdx(2)).slots, u64::MAX);
 }
 
@@ -317,9 +312,15 @@ fn arguments_live_where_the_callee_looks_at_them() {
 #[test]
 fn a_pointer_that_was_spilled_reads_where_it_points() {
     let spill = Insn::Store { size: Size::DW, base: Reg::R10, off: -8, src: Operand::Reg(Reg::R2) };
-    let add = Insn::Alu { op: AluOp::Add, width: Width::W64, dst: Reg::R2, src: Operand::Imm(-24) };
+    let add_to = add(Reg::R2, Operand::Imm(-24));
     let fill = Insn::Load { size: Size::DW, signed: false, dst: Reg::R3, base: Reg::R10, off: -8 };
-    let live =
-        liveness(vec![mov(Reg::R2, Operand::Reg(Reg::R10)), add, spill, fill, load(Reg::R3, 0), Insn::Exit]);
+    let live = liveness(vec![
+        mov(Reg::R2, Operand::Reg(Reg::R10)),
+        add_to,
+        spill,
+        fill,
+        load(Reg::R3, 0),
+        Insn::Exit,
+    ]);
     assert_eq!(live.before(InsnIdx(3)).slots, 0b101);
 }

@@ -3,14 +3,15 @@
 //! One function a kind of mistake, as in `words`. Each could be wrong only by advising what does not help: what the
 //! program was meant to do is guessed from what it does.
 
+use brolga_abi::HelperId;
 use brolga_abi::maps::{LINUX_MAP_KINDS, LinuxMapKind, linux_map_kind};
-use brolga_abi::{HelperId, ProgramKind};
 
 use super::words::{callee, leave, range};
 use super::{Story, names};
 use crate::diag::{Code, Diagnostic};
 use crate::isa::{CallTarget, Insn, Reg};
 use crate::verify::explore::Explorer;
+use crate::verify::privilege::looks_at_kernel;
 use crate::verify::value::Kind;
 
 /// Most names that are listed.
@@ -74,27 +75,13 @@ pub(super) fn no_pointer(story: &Story<'_, '_>, found: Diagnostic) -> Diagnostic
         };
     }
     let loaded = matches!(story.insn(root), Insn::Load { .. });
-    if found.help.is_none() && loaded && value.num.as_constant().is_none() && traces(explorer.kind) {
+    if found.help.is_none() && loaded && value.num.as_constant().is_none() && looks_at_kernel(explorer.kind) {
         return found.help(
             "what is read from memory is a number to the verifier, not an address: read what it leads to with \
              `bpf_probe_read_kernel`, or with `bpf_probe_read_user` if it is of user space",
         );
     }
     found
-}
-
-/// Whether programs of a kind look at the kernel from outside.
-const fn traces(kind: ProgramKind) -> bool {
-    matches!(
-        kind,
-        ProgramKind::Kprobe
-            | ProgramKind::Tracepoint
-            | ProgramKind::PerfEvent
-            | ProgramKind::RawTracepoint
-            | ProgramKind::RawTracepointWritable
-            | ProgramKind::Tracing
-            | ProgramKind::Lsm
-    )
 }
 
 /// A number that may be negative is added to a pointer.

@@ -56,8 +56,7 @@ impl Explorer<'_> {
         let after = std::mem::replace(&mut self.state, before);
         self.load_through(&how, false, Some(dst))?;
         let fetched = *self.state.reg(dst);
-        let loaded = std::mem::replace(&mut self.state, after);
-        self.nodes.spare.take(loaded);
+        self.go_on_in(after);
         *self.state.reg_mut(dst) = fetched;
         Ok(())
     }

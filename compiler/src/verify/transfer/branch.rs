@@ -11,7 +11,7 @@ use crate::verify::obligations::RegSet;
 use crate::verify::planted::{Planted, is_planted};
 use crate::verify::precision::Links;
 use crate::verify::scalar::{Branches, Scalar, refine};
-use crate::verify::state::State;
+use crate::verify::state::{Place, State};
 use crate::verify::transfer::MAX_OFFSET;
 use crate::verify::value::{AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Socket, Value};
 
@@ -176,14 +176,14 @@ impl Explorer<'_> {
         for index in 0..=old.state.depth() {
             let (frame, marks) = (old.state.frame(index), old.precise[index]);
             for reg in Reg::all() {
-                let precise = marks.regs & RegSet::of(reg).0 != 0;
+                let precise = marks.has(Place::Reg(reg));
                 let now = *state.frame(index).reg(reg);
                 if ids.changed(frame.reg(reg), &now) && !precise {
                     state.frame_mut(index).regs[reg.index()] = Value { origin: now.origin, ..Value::UNKNOWN };
                 }
             }
             for slot in 0..frame.stack.depth().min(state.frame(index).stack.depth()) {
-                let precise = marks.slots & (1 << slot) != 0;
+                let precise = marks.has(Place::Slot(slot));
                 let (was, now) = (*frame.stack.slot(slot), *state.frame(index).stack.slot(slot));
                 let spills = was.is_spill() && now.is_spill();
                 if spills && ids.changed(&was.spill, &now.spill) && !precise {

@@ -149,8 +149,7 @@ impl Explorer<'_> {
         self.at = callsite;
         let mut state = self.copy();
         self.widen_since_last_round(&mut state, false);
-        let ended = std::mem::replace(&mut self.state, state);
-        self.nodes.spare.take(ended);
+        self.go_on_in(state);
         Ok(Next::Goto(callsite))
     }
 }
