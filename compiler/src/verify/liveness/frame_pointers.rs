@@ -112,55 +112,29 @@ impl FramePointers {
             Operand::Reg(reg) => regs[reg.index()],
             Operand::Imm(imm) => Abs::Const(imm),
         };
-        let (written, result) = match program.insns[at.index()] {
-            Insn::Alu { op: AluOp::Mov, width: Width::W64, dst, src } => (dst, value(src)),
-            Insn::Alu { op: AluOp::Mov, width: Width::W32, dst, src: Operand::Imm(imm) } if imm >= 0 => {
-                (dst, Abs::Const(imm))
+        let insn = &program.insns[at.index()];
+        let result = match *insn {
+            Insn::Alu { op: AluOp::Mov, width: Width::W64, src, .. } => value(src),
+            Insn::Alu { op: AluOp::Mov, width: Width::W32, src: Operand::Imm(imm), .. } if imm >= 0 => {
+                Abs::Const(imm)
             }
-            Insn::Alu { op: AluOp::Add, width: Width::W64, dst, src } => {
-                (dst, regs[dst.index()].add(value(src)))
-            }
+            Insn::Alu { op: AluOp::Add, width: Width::W64, dst, src } => regs[dst.index()].add(value(src)),
             Insn::Alu { op, width: Width::W64, dst, src } if op != AluOp::Mov => {
-                (dst, regs[dst.index()].join(value(src)).somewhere())
+                regs[dst.index()].join(value(src)).somewhere()
             }
-            Insn::LoadImm64 { dst, imm: Imm64::MapIdx(index) } => (dst, Abs::Map(MapId(index))),
-            Insn::LoadImm64 { dst, imm: Imm64::Func(off) } => {
-                let func = at.jump(off).and_then(|at| subprog_at(program, at));
-                (dst, func.map_or(Abs::Other, Abs::Func))
+            Insn::LoadImm64 { imm: Imm64::MapIdx(index), .. } => Abs::Map(MapId(index)),
+            Insn::LoadImm64 { imm: Imm64::Func(off), .. } => {
+                at.jump(off).and_then(|at| subprog_at(program, at)).map_or(Abs::Other, Abs::Func)
             }
-            Insn::Load { size: Size::DW, dst, base, off, .. }
-            | Insn::LoadAcquire { size: Size::DW, dst, base, off } => {
-                (dst, self.fetched(regs[base.index()], off))
+            // Slots may have held something else before, or hold it later.
+            Insn::Load { size: Size::DW, base, off, .. }
+            | Insn::LoadAcquire { size: Size::DW, base, off, .. }
+            | Insn::Atomic { size: Size::DW, base, off, .. } => {
+                self.loaded(regs[base.index()], off).perhaps()
             }
-            Insn::Alu { dst, .. }
-            | Insn::MovSx { dst, .. }
-            | Insn::Neg { dst, .. }
-            | Insn::Endian { dst, .. }
-            | Insn::AddrSpaceCast { dst, .. }
-            | Insn::LoadImm64 { dst, .. }
-            | Insn::Load { dst, .. }
-            | Insn::LoadAcquire { dst, .. } => (dst, Abs::Other),
-            ref insn @ (Insn::Atomic { .. } | Insn::LegacyLoad { .. } | Insn::Call(_)) => {
-                let result = match *insn {
-                    Insn::Atomic { size: Size::DW, base, off, .. } => self.fetched(regs[base.index()], off),
-                    _ => Abs::Other,
-                };
-                for written in touches(insn).writes.iter().filter(|reg| *reg != Reg::R10) {
-                    regs[written.index()] = result;
-                }
-                return;
-            }
-            Insn::Store { .. }
-            | Insn::StoreRelease { .. }
-            | Insn::SecondSlot
-            | Insn::Ja { .. }
-            | Insn::Gotol { .. }
-            | Insn::MayGoto { .. }
-            | Insn::Branch { .. }
-            | Insn::Exit => return,
+            _ => Abs::Other,
         };
-        // No accepted program writes it.
-        if written != Reg::R10 {
+        for written in touches(insn).writes.without(RegSet::of(Reg::R10)).iter() {
             regs[written.index()] = result;
         }
     }
@@ -172,11 +146,6 @@ impl FramePointers {
         {
             self.stored(regs[base.index()], off, regs[src.index()]);
         }
-    }
-
-    /// What is loaded: slots may have held something else before, or hold it later.
-    fn fetched(&self, base: Abs, off: i16) -> Abs {
-        self.loaded(base, off).perhaps()
     }
 
     fn loaded(&self, base: Abs, off: i16) -> Abs {
